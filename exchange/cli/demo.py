@@ -1,0 +1,33 @@
+"""`cpx demo`: a whole market day of our own on this machine, from offers to statements; ends by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from exchange.cli.running import Engine, choose_engine, free_folder, prepare_folder, run_and_show
+
+command = typer.Typer()
+
+
+@command.command()
+def demo(
+    out: Path | None = typer.Option(None, help="Folder for the results; by default cpx-demo, cpx-demo-2, …"),
+    seed: int = typer.Option(1, min=0, help="Another seed, another day; the same seed, the same bytes."),
+    engine: Engine | None = typer.Option(None, help="Matching engine; by default the compiled one where it is built."),
+    resume: bool = typer.Option(False, "--resume", help="Go on with a run that was interrupted."),
+    force: bool = typer.Option(False, "--force", help="Replace a former run in the folder."),
+    as_json: bool = typer.Option(False, "--json", "-j", help="The summary as JSON on stdout, nothing else."),
+) -> None:
+    """Run a whole market day: eight hubs, edge sites, a few hundred participants; prices, ledger and statements to read.
+
+    Exit codes: 0 done, 65 --resume with another seed, 73 folder in use or not empty, 75 the disk failed, 78 journal damaged.
+    """
+    choose_engine(engine)
+    folder = out or free_folder("cpx-demo")
+    prepare_folder(folder, resume=resume, force=force)
+    from exchange.replay.run import RunOptions
+    from exchange.replay.scenario import demo_day
+
+    run_and_show(demo_day(seed), RunOptions(folder, seed, name="demo", command=f"demo --seed {seed}"), as_json=as_json)

@@ -1,0 +1,41 @@
+"""`cpx soak`: the long fault and load tests, with the seed and the commit that reproduce them."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+
+import typer
+
+from exchange.cli.test import ROOT, pytest_environment, run_pytest, sum_up
+
+
+def commit() -> str:
+    """The short id of the present commit, "+changes" if files differ from it, "unknown" without git."""
+    try:
+        asked = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+changes", "--exclude=*"],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except OSError:
+        return "unknown"
+    return asked.stdout.strip() or "unknown"
+
+
+command = typer.Typer()
+
+
+@command.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def soak(
+    ctx: typer.Context,
+    seed: int | None = typer.Option(None, "--seed", min=0, help="Repeat a run by its printed seed."),
+) -> None:
+    """Run the tests marked `soak`; minutes to hours. Tests find the seed in CPX_SEED."""
+    chosen = secrets.randbelow(2**32) if seed is None else seed
+    headline = f"soak: seed {chosen}, commit {commit()}; again: ./cpx soak --seed {chosen}"
+    typer.echo(headline)
+    environment = pytest_environment(CPX_SOAK="1", CPX_SEED=str(chosen))
+    outcome = run_pytest("soak", ["-m", "soak", f"--hypothesis-seed={chosen}", *ctx.args], environment)
+    code = sum_up([outcome])
+    typer.echo(headline)
+    raise typer.Exit(code)

@@ -1,0 +1,271 @@
+"""The operator's commands: settings, catalogue, tariff, families, participants, money, sites, attested capacity."""
+
+from matching_core.enums import Kind, Op
+from matching_core.limits import MAX_FEE_PPM, MAX_MONEY_MICRO
+
+from exchange.domain import catalogue as catalogue_rules
+from exchange.domain import money
+from exchange.domain.commands import (
+    AddParticipant,
+    AddSite,
+    AdvanceTime,
+    AttestCapacity,
+    Deposit,
+    ListFamily,
+    LoadCatalogue,
+    PostBond,
+    SetTariff,
+    SetVenue,
+    Withdraw,
+)
+from exchange.domain.books import absorb
+from exchange.domain.events import Acknowledged
+from exchange.domain.explain import explain
+from exchange.domain.instrument import LATENCY_CLASSES, MAX_FAMILIES, POWERS, Family
+from exchange.domain.offers import place_listed, release_blocks
+from exchange.domain.reasons import Refusal, VenueReason
+from exchange.domain.routing import eligible_families
+from exchange.domain.state import Attestation, Participant, Site, TaskEntry
+from exchange.domain.tasks import drain, end_task, expire, explain_dying
+from exchange.domain.units import NS_PER_DAY, PPM, div_ceil
+
+
+def _setting(is_good: bool, message: str) -> None:
+    if not is_good:
+        raise Refusal(VenueReason.INVALID_SETTING, message)
+
+
+def set_venue(v, command: SetVenue) -> None:
+    """SetVenue: once, before anything else."""
+    if v.state.settings is not None:
+        raise Refusal(VenueReason.ALREADY_CONFIGURED, "the venue has its settings")
+    c = command
+    _setting(c.period_min in (15, 30, 60), "period_min is 15, 30 or 60")
+    _setting(0 <= c.gate_min < c.period_min * 24, "gate_min is out of range")
+    _setting(1 <= c.horizon_periods <= 1000, "horizon_periods is 1 to 1000")
+    _setting(c.lots_per_card in (1, 10, 100), "lots_per_card is 1, 10 or 100")
+    _setting(0 < c.tick_micro <= 10**9, "tick_micro is 1 to 10^9")
+    _setting(c.tick_micro * c.period_min % (60 * c.lots_per_card) == 0, "a tick of one lot for one period must be whole micro-yuan")
+    _setting(-1 <= c.release_min <= 7 * 24 * 60 and 0 <= c.dispute_min <= 7 * 24 * 60, "release_min or dispute_min is out of range")
+    shares = (c.entry_margin_ppm, c.alpha_ppm, c.lambda_ppm, c.lambda_announced_ppm)
+    _setting(all(0 <= ppm <= PPM for ppm in shares), "margins and lambdas are 0 to 1,000,000 ppm")
+    _setting(0 < c.max_waiting_per_firm <= 10**6 and 0 < c.max_waiting_per_chip <= 10**6, "waiting limits are 1 to 10^6")
+    _setting(0 < c.max_task_lots <= 10**9, "max_task_lots is 1 to 10^9")
+    _setting(0 < len(c.name) <= 100 and 0 < len(c.time_zone) <= 60, "name and time zone are needed")
+    _setting(c.idempotency_retention_ns >= 0, "idempotency_retention_ns is negative")
+    v.configure(c)
+    v.state.listed_end = v.state.settled_end = v.periods.first_from(v.state.now_ns)
+    v.emit(Acknowledged("SetVenue", c.name))
+
+
+def load_catalogue(v, command: LoadCatalogue) -> None:
+    """LoadCatalogue: refused whole when one row is wrong."""
+    v.state.catalogue = catalogue_rules.load(command, v.state.catalogue)
+    v.emit(Acknowledged("LoadCatalogue", f"{len(command.chips)} chips, {len(command.regions)} regions"))
+
+
+def set_tariff(v, command: SetTariff) -> None:
+    """SetTariff: CA3; the first is valid at once, later ones are published at least a day ahead."""
+    v.require_settings()
+    tariffs, c = v.state.tariffs, command
+    fees = (c.fee_standard_ppm, c.fee_economy_ppm, c.fee_emergency_ppm)
+    _setting(all(0 <= fee <= MAX_FEE_PPM for fee in fees), "fees are 0 to 1,000,000 ppm")
+    _setting(c.version == (tariffs[-1].version + 1 if tariffs else c.version) and c.version > 0, "versions count up by one")
+    if tariffs:
+        _setting(c.effective_ns >= v.state.now_ns + NS_PER_DAY, "a tariff is published 24 hours ahead (CA3)")
+        _setting(c.effective_ns > tariffs[-1].effective_ns and v.is_time(c.effective_ns), "tariffs follow each other in time")
+    for share in c.shares:
+        _setting(share.base in ("compute", "green", "moving") and 0 < share.ppm <= PPM, "share base or ppm is out of range")
+        v.text(share.recipient.replace("{host}", "h"), "recipient")
+    for bases in (("compute", "green"), ("moving",)):
+        _setting(sum(s.ppm for s in c.shares if s.base in bases) <= PPM, f"shares of {bases[0]} exceed the whole")
+    tariffs.append(command)
+    activate_tariff(v)
+    v.emit(Acknowledged("SetTariff", str(c.version)))
+
+
+def activate_tariff(v) -> None:
+    """Puts the newest tariff that is due into force; waiting tasks are held for its fees."""
+    due = [t for t in v.state.tariffs if t.effective_ns <= v.state.now_ns or t is v.state.tariffs[0]]
+    if not due or due[-1].version == v.state.tariff_version:
+        return
+    tariff = due[-1]
+    v.state.tariff_version = tariff.version
+    for table, fee in enumerate((tariff.fee_standard_ppm, tariff.fee_economy_ppm, tariff.fee_emergency_ppm)):
+        v.core_do(Op.SET_FEE, side=table, price=fee)
+    for number in sorted(v.state.tasks):
+        _hold_for_new_fee(v, v.state.tasks[number])
+
+
+def _hold_for_new_fee(v, entry: TaskEntry) -> None:
+    """A waiting task's hold follows the fee; one whose buyer cannot cover a higher fee ends."""
+    entry.fee_ppm = v.lane_fee_ppm(entry.task.lane)
+    rest = entry.budget_micro - entry.spent_micro
+    fee = div_ceil((entry.notional_micro + rest) * entry.fee_ppm, PPM) - div_ceil(entry.notional_micro * entry.fee_ppm, PPM)
+    more, who = rest + fee - entry.held_micro, entry.task.participant
+    reference = f"task:{entry.task.client_order_id}"
+    if more > money.balance(v, who, money.CASH):
+        end_task(v, entry, "canceled", explain(v, entry, canceled=True))
+    elif more > 0:
+        money.move(v, (who, money.CASH), (who, money.HELD), more, "hold", reference)
+        entry.held_micro += more
+    else:
+        money.move(v, (who, money.HELD), (who, money.CASH), -more, "hold_free", reference)
+        entry.held_micro += more
+
+
+def list_family(v, command: ListFamily) -> None:
+    """ListFamily: CA1, only (region, class) pairs that exist."""
+    v.require_settings()
+    state, c = v.state, command
+    v.known_chip(c.chip)
+    v.known_region(c.region)
+    if c.latency_class not in LATENCY_CLASSES:
+        raise Refusal(VenueReason.UNKNOWN_CLASS, f"class {c.latency_class[:10]!r} is none of {', '.join(LATENCY_CLASSES)}")
+    if c.power not in POWERS:
+        raise Refusal(VenueReason.UNKNOWN_POWER, f"power {c.power[:10]!r} is none of {', '.join(POWERS)}")
+    if not state.catalogue.hosts(c.region, c.latency_class):
+        raise Refusal(VenueReason.UNKNOWN_CLASS, f"nobody reaches {c.region} in class {c.latency_class} (CA1)")
+    family = Family(len(state.families) + 1, c.chip, c.region, c.latency_class, c.power)
+    if family.code in v.family_numbers:
+        raise Refusal(VenueReason.DUPLICATE_ID, f"{family.code} is listed already")
+    if family.number > MAX_FAMILIES:
+        raise Refusal(VenueReason.INVALID_SETTING, f"at most {MAX_FAMILIES} families can be listed")
+    state.families.append(family)
+    v.family_numbers[family.code] = family.number
+    for entry in state.tasks.values():
+        v.unindex_families(entry)
+        v.index_families(entry, eligible_families(v, entry.task))
+    v.emit(Acknowledged("ListFamily", family.code))
+
+
+def add_participant(v, command: AddParticipant) -> None:
+    """AddParticipant: opens the account."""
+    v.require_settings()
+    v.text(command.participant, "participant")
+    v.text(command.firm, "firm")
+    _setting(0 <= command.alpha_ppm <= PPM and (not command.alpha_ppm or command.alpha_ppm >= PPM // 10), "alpha is 10 to 100 %")
+    if command.participant in v.account_numbers:
+        raise Refusal(VenueReason.DUPLICATE_ID, f"{command.participant} exists already")
+    open_participant(v, command.participant, command.firm, command.alpha_ppm)
+    v.emit(Acknowledged("AddParticipant", command.participant))
+
+
+def open_participant(v, name: str, firm: str, alpha_ppm: int = 0) -> None:
+    """A new account under a firm."""
+    number = v.firm_number(firm)
+    account = open_account(v, name, number)
+    v.state.participants[name] = Participant(name, account, number, alpha_ppm)
+
+
+def open_account(v, name: str, firm: int) -> int:
+    """A new core account; its number."""
+    account = len(v.state.accounts)
+    events = v.core_do(Op.OPEN_ACCOUNT, account=account, book=firm)
+    assert events[0].kind == Kind.ACCOUNT_OPENED, events
+    v.state.accounts.append(name)
+    v.account_numbers[name] = account
+    return account
+
+
+def _check_amount(amount: int) -> None:
+    if not 0 < amount <= MAX_MONEY_MICRO // 1000:
+        raise Refusal(VenueReason.INVALID_MONEY, f"amount {amount} micro-yuan is not between 1 and {MAX_MONEY_MICRO // 1000}")
+
+
+def _room(v, name: str, amount: int) -> None:
+    outside = -v.core.balance(0)[money.CASH]
+    if outside + amount > MAX_MONEY_MICRO // 4:
+        raise Refusal(VenueReason.INVALID_MONEY, "all deposits together would exceed what the venue can hold")
+
+
+def deposit(v, command: Deposit) -> None:
+    """Deposit: money comes in; also to the fund."""
+    name = command.participant
+    if name != "fund":
+        v.participant(name)
+    _check_amount(command.amount_micro)
+    _room(v, name, command.amount_micro)
+    move_reference = command.reference[:64]
+    money.move(v, ("outside", money.CASH), (name, money.CASH), command.amount_micro, "deposit", move_reference)
+    money.try_resume_sales(v, name)
+
+
+def withdraw(v, command: Withdraw) -> None:
+    """Withdraw: only free cash goes out."""
+    v.participant(command.participant)
+    _check_amount(command.amount_micro)
+    money.require_cash(v, command.participant, command.amount_micro, "this withdrawal")
+    source, target = (command.participant, money.CASH), ("outside", money.CASH)
+    money.move(v, source, target, command.amount_micro, "withdrawal", command.reference[:64])
+
+
+def post_bond(v, command: PostBond) -> None:
+    """PostBond: free cash becomes standing security."""
+    who = command.participant
+    v.participant(who)
+    _check_amount(command.amount_micro)
+    money.require_cash(v, who, command.amount_micro, "this bond")
+    money.move(v, (who, money.CASH), (who, money.BOND), command.amount_micro, "bond", "")
+
+
+def add_site(v, command: AddSite) -> None:
+    """AddSite: a data centre with a core account of its own under the owner's firm."""
+    owner = v.participant(command.participant)
+    v.text(command.site, "site")
+    v.known_region(command.region)
+    if v.state.catalogue.regions[command.region].kind == "access":
+        raise Refusal(VenueReason.UNKNOWN_REGION, f"{command.region} is access-only: nothing is hosted there")
+    if command.site in v.state.sites:
+        raise Refusal(VenueReason.DUPLICATE_ID, f"site {command.site} exists already")
+    account = open_account(v, f"site:{command.site}", owner.firm)
+    v.state.sites[command.site] = Site(command.site, owner.name, command.region, account)
+    v.emit(Acknowledged("AddSite", command.site))
+
+
+def attest(v, command: AttestCapacity) -> None:
+    """AttestCapacity: never below what is open or sold in a listed period."""
+    site = v.state.sites.get(command.site)
+    if site is None:
+        raise Refusal(VenueReason.UNKNOWN_SITE, f"site {command.site[:36]!r} is unknown")
+    v.known_chip(command.chip)
+    if not 0 <= command.lots <= 10**9:
+        raise Refusal(VenueReason.INVALID_QTY, f"{command.lots} lots is not between 0 and 10^9")
+    grid = v.periods
+    whole = command.start_ns % grid.period_ns == 0 and command.end_ns % grid.period_ns == 0
+    if not whole or command.end_ns <= command.start_ns or not (v.is_time(command.start_ns) and v.is_time(command.end_ns)):
+        raise Refusal(VenueReason.INVALID_WINDOW, "the window is empty, not of whole periods, or out of range")
+    item = Attestation(command.chip, grid.at(command.start_ns), grid.at(command.end_ns), command.lots)
+    listed = range(max(item.first_period, grid.first_open(v.state.now_ns)), min(item.end_period, v.state.listed_end))
+    for period in listed:
+        _, open_lots, sold = v.capacity_of(site, command.chip, period)
+        if open_lots + sold > command.lots:
+            raise Refusal(VenueReason.CAPACITY, f"{open_lots + sold} lots are open or sold in {grid.code(period)}")
+    site.attestations.append(item)
+    for period in listed:
+        v.tell_capacity(site, command.chip, period)
+    v.emit(Acknowledged("AttestCapacity", command.site))
+
+
+def advance(v, command: AdvanceTime) -> None:
+    """The clock moves: expiries and gates, dead tasks, released blocks, newly listed periods, drain; in this order."""
+    before_ns, now_ns = v.state.now_ns, command.now_ns
+    if not before_ns <= now_ns or not v.is_time(now_ns):
+        raise Refusal(VenueReason.TIME_BACKWARDS, f"log time is {before_ns}, not {now_ns}")
+    dying = explain_dying(v, now_ns)
+    v.state.now_ns = now_ns
+    events = v.core_do(Op.ADVANCE_TIME, aux=now_ns)
+    if v.state.settings is None:
+        return
+    absorb(v, events)
+    v.forget_keys()
+    if v.state.tariffs:
+        activate_tariff(v)
+    expire(v, [(number, why) for number, why in dying if number in v.state.tasks])
+    release_blocks(v, before_ns)
+    listed_end = v.periods.at(now_ns) + v.settings.horizon_periods + 1
+    if listed_end > v.state.listed_end:
+        v.state.listed_end = listed_end
+        for number in sorted(v.unplaced_offers):
+            place_listed(v, v.state.offers[number])
+    drain(v)

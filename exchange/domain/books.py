@@ -1,0 +1,142 @@
+"""The core's books as the venue uses them: opened when first needed, their events turned into the venue's own."""
+
+from matching_core.enums import CancelReason, ExpireReason, Kind, Op
+from matching_core.records import Event
+
+from exchange.domain import money
+from exchange.domain.events import OfferEnded, OrderChanged, Traded
+from exchange.domain.instrument import book_id, capacity_group, split_book
+from exchange.domain.state import Obligation, Offer, Reading
+
+
+def ensure_book(v, family: int, period: int) -> int:
+    """The book of a family and period, listed in the core when it is not yet (books exist sparsely)."""
+    book = book_id(family, period)
+    if book not in v.listed_books:
+        chip = v.state.families[family - 1].chip
+        events = v.core_do(
+            Op.LIST_BOOK, book=book, price=v.value_micro,
+            aux=capacity_group(v.state.catalogue.chip_numbers[chip], period), expiry_ns=v.periods.gate(period),
+        )  # fmt: skip
+        assert events[0].kind == Kind.BOOK_LISTED, events
+        v.listed_books.add(book)
+    return book
+
+
+def ensure_capacity(v, site_name: str, chip: str, period: int) -> tuple[int, int, int]:
+    """(attested, open, sold) lots of a site's chip in a period, told to the core when first asked; needs its book."""
+    site = v.state.sites[site_name]
+    group = capacity_group(v.state.catalogue.chip_numbers[chip], period)
+    attested = site.attested(chip, period)
+    if v.core.capacity(site.account, group)[0] != attested:
+        v.core_do(Op.SET_CAPACITY, account=site.account, aux=group, qty=attested)
+    return v.core.capacity(site.account, group)
+
+
+def adjust_sold(v, obligation_or_offer, chip: str, period: int, lots: int) -> bool:
+    """Counts lots of a site as sold (or, negative, as free again); False where the core's RT1 check says no."""
+    site = v.state.sites[obligation_or_offer.site]
+    group = capacity_group(v.state.catalogue.chip_numbers[chip], period)
+    events = v.core_do(Op.ADJUST_SOLD, account=site.account, aux=group, qty=lots)
+    return events[0].kind == Kind.SOLD_ADJUSTED
+
+
+def absorb(v, events: list[Event], take=None) -> None:
+    """Turns what the core has reported into trades, ended asks and changed bids. `take` describes a task's leg."""
+    for place, event in enumerate(events):
+        kind = event.kind
+        if kind == Kind.TRADE:
+            _absorb_trade(v, event, events[place + 1], take)
+        elif kind in (Kind.CANCELED, Kind.EXPIRED):
+            _absorb_end(v, event)
+        elif kind == Kind.BOOK_CLOSED:
+            v.listed_books.discard(event.book)
+            v.state.dirty.get(split_book(event.book)[0], set()).discard(split_book(event.book)[1])
+        elif kind == Kind.TRANSFERRED:
+            raise AssertionError("money moves go through money.move")
+
+
+def _absorb_trade(v, trade: Event, posted: Event, take) -> None:
+    """One trade of the core: the ask shrinks, money has been posted, an obligation is made."""
+    assert posted.kind == Kind.POSTED
+    ask_id = trade.order_id if trade.order_id in v.ask_owner else trade.contra_id
+    offer_number, period = v.ask_owner[ask_id]
+    offer = v.state.offers[offer_number]
+    ask = offer.open[period]
+    ask.lots -= trade.qty
+    money.shrink_entry_margin(v, offer, period, ask)
+    if ask.lots == 0:
+        end_ask(v, offer, period)
+    deal = take or v.deal_of_bid(posted.order_id)
+    buyer, reference = deal.buyer, deal.reference
+    money.booked(v, (buyer, money.HELD), (buyer, money.ESCROW), posted.qty, "trade", reference)
+    money.booked(v, (buyer, money.HELD), (buyer, money.ESCROW), posted.price, "fee", reference)
+    money.booked(v, (buyer, money.HELD), (buyer, money.CASH), posted.leaves, "hold_free", reference)
+    make_obligation(v, deal, offer, period, trade.qty, trade.price, posted.qty, posted.price)
+    leaves = trade.contra_leaves if posted.order_id == trade.contra_id else trade.leaves
+    if take is None and leaves == 0:
+        v.drop_bid(posted.order_id)
+
+
+def make_obligation(v, deal, offer: Offer, period: int, lots: int, price_ticks: int, cost: int, fee: int) -> None:
+    """Records what the seller owes now, secures it (HM5) and reports the trade."""
+    state = v.state
+    number = v.take_number()
+    book = book_id(offer.family, period)
+    fix_micro = money.known_fix(v, offer.family, book)
+    moving = deal.take_moving()
+    obligation = Obligation(
+        number=number, lease=deal.lease or -number, buyer=deal.buyer, seller=offer.participant, site=offer.site,
+        family=offer.family, period=period, lots=lots, price_ticks=price_ticks, cost_micro=cost, fee_micro=fee,
+        moving_micro=moving, margin_micro=0, tariff=v.tariff.version, checkpoint=deal.checkpoint,
+        on_break=deal.on_break, last_period=deal.last_period or period, fix_at_trade_micro=fix_micro,
+        lease_lots=deal.lease_lots or lots, lease_moving_micro=deal.lease_moving_micro if deal.lease else moving,
+        reading=Reading(),
+    )  # fmt: skip
+    state.obligations[number] = obligation
+    v.index_obligation(obligation)
+    money.mark_obligation(v, obligation, fix_micro)
+    instrument = v.instrument_code(offer.family, period)
+    v.emit(Traded(
+        number, deal.buyer, offer.participant, offer.site, instrument, v.periods.start(period), lots,
+        price_ticks * v.settings.tick_micro, cost, fee, deal.client_id, offer.offer_id, offer.is_block, v.tariff.version,
+    ))  # fmt: skip
+
+
+def end_ask(v, offer: Offer, period: int) -> None:
+    """Forgets one period of an offer; the offer itself when nothing is open or to come."""
+    ask = offer.open.pop(period)
+    if ask.order_id:
+        v.ask_owner.pop(ask.order_id, None)
+    if not offer.open and offer.next_period >= offer.end_period:
+        v.forget_offer(offer)
+
+
+def _absorb_end(v, event: Event) -> None:
+    if event.order_id in v.ask_owner:
+        reason = "gate" if event.kind == Kind.EXPIRED and event.reason == ExpireReason.GATE else "withdrawn"
+        if event.kind == Kind.EXPIRED and event.reason == ExpireReason.GTD:
+            reason = "notice"
+        close_ask(v, *v.ask_owner[event.order_id], reason)
+    elif event.order_id in v.state.bids:
+        bid = v.state.bids[event.order_id]
+        who = bid.participant
+        reference = f"order:{bid.client_order_id}"
+        money.booked(v, (who, money.HELD), (who, money.CASH), event.contra_leaves, "hold_free", reference)
+        status = "expired" if event.kind == Kind.EXPIRED else "canceled"
+        names = ExpireReason if event.kind == Kind.EXPIRED else CancelReason
+        instrument = v.instrument_code(bid.family, bid.period)
+        price_micro = event.price * v.settings.tick_micro
+        reason = names(event.reason).name
+        v.emit(OrderChanged(status, who, bid.client_order_id, instrument, price_micro, 0, reason))
+        v.drop_bid(event.order_id)
+
+
+def close_ask(v, offer_number: int, period: int, reason: str) -> None:
+    """Ends what is open of one period of an offer: margin freed, reported, forgotten."""
+    offer = v.state.offers[offer_number]
+    ask = offer.open[period]
+    lots, ask.lots = ask.lots, 0
+    money.shrink_entry_margin(v, offer, period, ask)
+    v.emit(OfferEnded(offer.participant, offer.offer_id, v.periods.start(period), lots, reason))
+    end_ask(v, offer, period)

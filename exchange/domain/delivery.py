@@ -1,0 +1,105 @@
+"""After the trade: readings, disputes, outages and fixes (RD1, HM5, DI4's entry into the venue)."""
+
+from exchange.domain import money
+from exchange.domain.commands import AnnounceOutage, DisputeReading, SetFix, SubmitReading
+from exchange.domain.events import Acknowledged, FixSet, ReadingTaken
+from exchange.domain.instrument import book_id
+from exchange.domain.offers import price_to_ticks
+from exchange.domain.reasons import Refusal, VenueReason
+from exchange.domain.state import Fix, Obligation
+from exchange.domain.units import NS_PER_MINUTE
+
+
+def _obligation(v, number: int, participant: str, role: str) -> Obligation:
+    """An open obligation of this participant; a foreign one answers like an unknown one."""
+    found = v.state.obligations.get(number)
+    if found is None or getattr(found, role) != participant:
+        raise Refusal(VenueReason.UNKNOWN_OBLIGATION, f"{participant[:36]} has no open obligation {number}")
+    return found
+
+
+def _window_end_ns(v, obligation: Obligation) -> int:
+    return v.periods.start(obligation.period + 1) + v.settings.dispute_min * NS_PER_MINUTE
+
+
+def take_reading(v, command: SubmitReading) -> None:
+    """SubmitReading: from the period's start to the window's end; one per obligation, the highest number counts."""
+    due = _obligation(v, command.participant and command.obligation_id, command.participant, "seller")
+    now_ns, old = v.state.now_ns, due.reading
+    if not v.periods.start(due.period) <= now_ns <= _window_end_ns(v, due):
+        raise Refusal(VenueReason.INVALID_READING, "readings are taken from the period's start to the window's end")
+    if not 0 <= command.delivered_lots <= due.lots:
+        raise Refusal(VenueReason.INVALID_READING, f"{command.delivered_lots} lots delivered of {due.lots} sold")
+    if not old.number < command.number < 1 << 53:
+        raise Refusal(VenueReason.INVALID_READING, f"number {command.number} is not above the last one, {old.number}")
+    old.number, old.delivered_lots, old.is_countersigned = command.number, command.delivered_lots, command.countersigned
+    _report(v, due)
+
+
+def dispute(v, command: DisputeReading) -> None:
+    """DisputeReading: the buyer's own figure, until the window's end; a countersigned reading cannot be disputed."""
+    due = _obligation(v, command.obligation_id, command.participant, "buyer")
+    if not v.periods.start(due.period) <= v.state.now_ns <= _window_end_ns(v, due):
+        raise Refusal(VenueReason.INVALID_READING, "the dispute window is not open")
+    if due.reading.is_countersigned or not 0 <= command.delivered_lots <= due.lots:
+        raise Refusal(VenueReason.INVALID_READING, "the reading is countersigned, or the figure is above what was sold")
+    due.reading.disputed_lots = command.delivered_lots
+    _report(v, due)
+
+
+def _report(v, due: Obligation) -> None:
+    reading = due.reading
+    v.emit(ReadingTaken(
+        due.number, reading.number, reading.delivered_lots, reading.is_countersigned, reading.disputed_lots >= 0,
+    ))  # fmt: skip
+
+
+def accepted_lots(due: Obligation) -> int:
+    """RD1: a countersigned or undisputed reading counts; a disputed one yields to the buyer's lower figure; none is 0."""
+    reading = due.reading
+    if reading.number == 0:
+        return 0
+    if reading.is_countersigned or reading.disputed_lots < 0:
+        return reading.delivered_lots
+    return min(reading.delivered_lots, reading.disputed_lots)
+
+
+def announce_outage(v, command: AnnounceOutage) -> None:
+    """AnnounceOutage: lowers lambda (BB6) for periods whose gate is still ahead."""
+    site = v.own_site(command.site, command.participant)
+    if not (v.is_time(command.start_ns) and v.is_time(command.end_ns)) or command.end_ns <= command.start_ns:
+        raise Refusal(VenueReason.INVALID_WINDOW, "the outage's window is empty or out of range")
+    if command.end_ns <= v.state.now_ns:
+        raise Refusal(VenueReason.INVALID_WINDOW, "the outage has passed")
+    site.outages.append((command.start_ns, command.end_ns, v.state.now_ns))
+    v.emit(Acknowledged("AnnounceOutage", command.site))
+
+
+def lambda_ppm(v, due: Obligation) -> int:
+    """BB6: the smaller lambda where an outage over the period was announced before its gate."""
+    start, end, gate = v.periods.start(due.period), v.periods.start(due.period + 1), v.periods.gate(due.period)
+    for out_start, out_end, announced in v.state.sites[due.site].outages:
+        if out_start < end and start < out_end and announced < gate:
+            return v.settings.lambda_announced_ppm
+    return v.settings.lambda_ppm
+
+
+def set_fix(v, command: SetFix) -> None:
+    """SetFix: stored for the instrument, and every open obligation in it is re-marked (HM5)."""
+    family, period = v.instrument(command.instrument)
+    if command.grade not in ("A", "B", "C"):
+        raise Refusal(VenueReason.INVALID_SETTING, f"grade {command.grade[:10]!r} is none of A, B, C")
+    if period < v.state.settled_end:
+        raise Refusal(VenueReason.NOT_DUE, "this period is settled")
+    v.text(command.inputs_hash, "inputs_hash", longest=64)
+    price_to_ticks(v, command.price_micro)
+    fix, book = Fix(command.price_micro, command.grade), book_id(family, period)
+    state = v.state
+    state.fixes[book] = state.last_fix[family] = fix
+    if command.grade != "C":
+        state.last_firm_fix[family] = fix
+    v.emit(FixSet(command.instrument, command.price_micro, command.grade, command.inputs_hash))
+    for number in sorted(v.obligations_of_period.get(period, ())):
+        due = state.obligations[number]
+        if due.family == family:
+            money.mark_obligation(v, due, fix.price_micro)

@@ -1,0 +1,133 @@
+"""Money moves and margins: every amount that changes hands goes through `move`, which is one TRANSFER in the core.
+
+HM4: an open ask is secured by entry margin. HM5: what is sold is secured by
+max(alpha x max(price, fix), fix - price) + lambda x price per card-hour, re-marked when a fix is set.
+"""
+
+from matching_core.enums import Bucket, Kind, Op
+
+from exchange.domain.events import MarginShort, Moved
+from exchange.domain.reasons import Refusal, VenueReason
+from exchange.domain.state import Ask, Obligation, Offer, Participant
+from exchange.domain.units import PPM, div_ceil, format_micro
+
+BUCKET_NAMES = {bucket: bucket.name.lower() for bucket in Bucket}
+CASH, HELD, ESCROW, MARGIN, BOND = Bucket
+
+
+def balance(v, name: str, bucket: Bucket) -> int:
+    """What a participant or system account has in one purse, micro-yuan."""
+    return v.core.balance(v.account(name))[bucket]
+
+
+def move(v, source: tuple[str, Bucket], target: tuple[str, Bucket], amount: int, kind: str, reference: str) -> None:
+    """Moves an amount that the caller has made sure is there; nothing happens for 0."""
+    if amount == 0:
+        return
+    (from_name, from_bucket), (to_name, to_bucket) = source, target
+    events = v.core_do(
+        Op.TRANSFER, account=v.account(from_name), book=v.account(to_name),
+        side=from_bucket, order_type=to_bucket, qty=amount,
+    )  # fmt: skip
+    assert events[0].kind == Kind.TRANSFERRED, (source, target, amount, kind, events)
+    booked(v, source, target, amount, kind, reference)
+
+
+def booked(v, source: tuple[str, Bucket], target: tuple[str, Bucket], amount: int, kind: str, reference: str) -> None:
+    """Reports a move that the core has made itself (holds and posts of orders)."""
+    if amount:
+        names = BUCKET_NAMES
+        v.emit(Moved(source[0], names[source[1]], target[0], names[target[1]], amount, kind, reference))
+
+
+def require_cash(v, name: str, amount: int, what: str) -> None:
+    """Refusal unless the participant's free cash covers an amount."""
+    cash = balance(v, name, CASH)
+    if cash < amount:
+        short = format_micro(amount - cash)
+        raise Refusal(
+            VenueReason.INSUFFICIENT_FUNDS,
+            f"{what} needs {format_micro(amount)} yuan, {format_micro(cash)} are free",
+            f"deposit {short} yuan or free holds",
+        )
+
+
+def card_hours_micro(v, price_micro_ppm: int, lots: int) -> int:
+    """price (micro-yuan x ppm per card-hour) x lots for one period, rounded up to micro-yuan."""
+    settings = v.settings
+    return div_ceil(price_micro_ppm * lots * settings.period_min, 60 * settings.lots_per_card * PPM)
+
+
+def entry_margin(v, offer: Offer, period: int, lots: int) -> int:
+    """HM4: the share of the ask's own price that open lots of one period need."""
+    return card_hours_micro(v, v.settings.entry_margin_ppm * offer.price_ticks(period) * v.settings.tick_micro, lots)
+
+
+def sold_margin(v, seller: Participant, price_micro: int, fix_micro: int, lots: int) -> int:
+    """HM5 for sold lots of one period."""
+    alpha_ppm = seller.alpha_ppm or v.settings.alpha_ppm
+    per_card_hour = max(alpha_ppm * max(price_micro, fix_micro), (fix_micro - price_micro) * PPM)
+    return card_hours_micro(v, per_card_hour + v.settings.lambda_ppm * price_micro, lots)
+
+
+def known_fix(v, family: int, book: int) -> int:
+    """Price of the book's fix, else of the family's last one, else 0."""
+    fix = v.state.fixes.get(book) or v.state.last_fix.get(family)
+    return fix.price_micro if fix else 0
+
+
+def lock_entry_margin(v, offer: Offer, period: int, ask: Ask) -> bool:
+    """Locks the entry margin of an ask; False (and nothing locked) where free cash does not cover it."""
+    need = entry_margin(v, offer, period, ask.lots)
+    if balance(v, offer.participant, CASH) < need:
+        return False
+    who = offer.participant
+    move(v, (who, CASH), (who, MARGIN), need, "margin_lock", f"offer:{offer.offer_id}")
+    ask.margin_micro = need
+    return True
+
+
+def shrink_entry_margin(v, offer: Offer, period: int, ask: Ask) -> None:
+    """Frees the entry margin that the ask's present lots do not need any more."""
+    keep = entry_margin(v, offer, period, ask.lots) if ask.lots else 0
+    who = offer.participant
+    move(v, (who, MARGIN), (who, CASH), ask.margin_micro - keep, "margin_free", f"offer:{offer.offer_id}")
+    ask.margin_micro = keep
+
+
+def mark_obligation(v, obligation: Obligation, fix_micro: int) -> None:
+    """Brings the margin of an obligation to what HM5 asks; what is missing stops the seller's new sales."""
+    seller = v.state.participants[obligation.seller]
+    price_micro = obligation.price_ticks * v.settings.tick_micro
+    need = sold_margin(v, seller, price_micro, fix_micro, obligation.lots) - obligation.margin_micro
+    who, reference = obligation.seller, f"obligation:{obligation.number}"
+    if need > 0:
+        locked = min(need, balance(v, who, CASH))
+        move(v, (who, CASH), (who, MARGIN), locked, "margin_lock", reference)
+        obligation.margin_micro += locked
+        if locked < need:
+            stop_sales(v, seller, need - locked)
+    elif need < 0:
+        move(v, (who, MARGIN), (who, CASH), -need, "margin_free", reference)
+        obligation.margin_micro += need
+
+
+def stop_sales(v, seller: Participant, short_micro: int) -> None:
+    """HM5: a shortfall stops new sales; the asks leave at the end of this command."""
+    if not seller.is_stopped:
+        seller.is_stopped = True
+        v.emit(MarginShort(seller.name, short_micro))
+    v.stopped.add(seller.name)
+
+
+def try_resume_sales(v, name: str) -> None:
+    """After money came in: re-marks a stopped provider's obligations and lets him sell again when all are covered."""
+    seller = v.state.participants.get(name)
+    if seller is None or not seller.is_stopped:
+        return
+    seller.is_stopped = False
+    for obligation in v.obligations_of_seller(name):
+        mark_obligation(v, obligation, known_fix(v, obligation.family, v.book_of(obligation)))
+        if seller.is_stopped:
+            v.stopped.discard(name)  # his asks have left before
+            return

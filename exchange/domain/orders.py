@@ -1,0 +1,109 @@
+"""Plain bids in one book (RT3): placed, amended, canceled. Sells come as offers."""
+
+from matching_core.enums import Kind, Op, Side, TimeInForce
+from matching_core.limits import MAX_MONEY_MICRO, MAX_QTY_LOTS
+
+from exchange.domain import money
+from exchange.domain.books import absorb, ensure_book
+from exchange.domain.commands import AmendOrder, CancelOrder, PlaceOrder
+from exchange.domain.events import OrderChanged
+from exchange.domain.offers import price_to_ticks
+from exchange.domain.reasons import Refusal, VenueReason
+from exchange.domain.state import Bid
+from exchange.domain.tasks import drain
+from exchange.domain.units import PPM, div_ceil
+
+
+def place(v, command: PlaceOrder) -> None:
+    """PlaceOrder: a buy meets the book after every older waiting task that could use it (RT5)."""
+    v.require_tradable()
+    buyer = v.participant(command.participant)
+    v.text(command.client_order_id, "client_order_id")
+    if command.side != "buy":
+        hint = "a sell names its site and window: use an offer of one period" if command.side == "sell" else ""
+        raise Refusal(VenueReason.INVALID_SHAPE, f"side {command.side[:10]!r}: plain orders are buys", hint)
+    family, period = v.open_instrument(command.instrument)
+    ticks = price_to_ticks(v, command.price_micro)
+    if not 0 < command.lots <= MAX_QTY_LOTS or ticks * command.lots * v.value_micro > MAX_MONEY_MICRO // 4:
+        raise Refusal(VenueReason.INVALID_QTY, f"{command.lots} lots is not positive, or too large")
+    if command.tif not in ("GTC", "GTD", "IOC", "FOK"):
+        raise Refusal(VenueReason.INVALID_SHAPE, f"time in force {command.tif[:10]!r} is none of GTC, GTD, IOC, FOK")
+    if (command.tif == "GTD") != (command.expiry_ns != 0) or 0 != command.expiry_ns <= v.state.now_ns:
+        raise Refusal(VenueReason.INVALID_WINDOW, "GTD needs an expiry ahead, other orders none")
+    if (command.participant, command.client_order_id) in v.bid_ids:
+        raise Refusal(VenueReason.DUPLICATE_ID, f"order {command.client_order_id} is live already")
+    notional = ticks * command.lots * v.value_micro
+    hold = notional + div_ceil(notional * v.lane_fee_ppm("standard"), PPM)
+    money.require_cash(v, command.participant, hold, "the hold of this bid (HM2)")
+    drain(v)
+    _send(v, command, buyer, family, period, ticks)
+
+
+def _send(v, command: PlaceOrder, buyer, family: int, period: int, ticks: int) -> None:
+    book = ensure_book(v, family, period)
+    order_id = v.take_order_id()
+    events = v.core_do(
+        Op.NEW, side=Side.BUY, tif=TimeInForce[command.tif], book=book, account=buyer.account, order_id=order_id,
+        price=ticks, qty=command.lots, expiry_ns=command.expiry_ns,
+    )  # fmt: skip
+    accepted = events[0]
+    assert accepted.kind == Kind.ACCEPTED, accepted
+    bid = Bid(order_id, command.participant, command.client_order_id, family, period)
+    v.add_bid(bid)
+    who, reference = command.participant, f"order:{command.client_order_id}"
+    money.booked(v, (who, money.CASH), (who, money.HELD), accepted.contra_leaves, "hold", reference)
+    v.emit(OrderChanged(
+        "accepted", who, command.client_order_id, command.instrument, command.price_micro, command.lots, "",
+    ))  # fmt: skip
+    absorb(v, events[1:])
+
+
+def _live_bid(v, participant: str, client_order_id: str) -> Bid:
+    order_id = v.bid_ids.get((participant, client_order_id))
+    if order_id is None:
+        raise Refusal(VenueReason.UNKNOWN_ORDER, f"{participant[:36]} has no live order {client_order_id[:36]!r}")
+    return v.state.bids[order_id]
+
+
+def amend(v, command: AmendOrder) -> None:
+    """AmendOrder: AM1-AM8 of the core; refused whole where the new hold is not covered."""
+    bid = _live_bid(v, command.participant, command.client_order_id)
+    ticks = price_to_ticks(v, command.price_micro)
+    if not 0 < command.lots <= MAX_QTY_LOTS or ticks * command.lots * v.value_micro > MAX_MONEY_MICRO // 4:
+        raise Refusal(VenueReason.INVALID_QTY, f"{command.lots} lots is not positive, or too large")
+    before = v.core.order(bid.order_id)
+    buyer = v.state.participants[command.participant]
+    filled = before.qty - before.leaves
+    notional = ticks * max(0, command.lots - filled) * v.value_micro
+    need = notional + div_ceil(notional * v.lane_fee_ppm("standard"), PPM)  # never less than what the core will ask
+    money.require_cash(v, command.participant, need - before.hold_micro, "the hold of the amended bid (HM2)")
+    drain(v)
+    events = v.core_do(
+        Op.AMEND, account=buyer.account, order_id=bid.order_id, price=ticks, qty=command.lots,
+    )  # fmt: skip
+    _report_amend(v, bid, before, events)
+
+
+def _report_amend(v, bid: Bid, before, events) -> None:
+    first = events[0]
+    assert first.kind in (Kind.REPLACED, Kind.CANCELED), first
+    if first.kind == Kind.REPLACED:
+        who, reference = bid.participant, f"order:{bid.client_order_id}"
+        more = first.contra_leaves - before.hold_micro
+        if more > 0:
+            money.booked(v, (who, money.CASH), (who, money.HELD), more, "hold", reference)
+        else:
+            money.booked(v, (who, money.HELD), (who, money.CASH), -more, "hold_free", reference)
+        instrument = v.instrument_code(bid.family, bid.period)
+        v.emit(OrderChanged(
+            "replaced", who, bid.client_order_id, instrument, first.price * v.settings.tick_micro, first.leaves, "",
+        ))  # fmt: skip
+        events = events[1:]
+    absorb(v, events)
+
+
+def cancel(v, command: CancelOrder) -> None:
+    """CancelOrder: the rest leaves the book and its hold is freed."""
+    bid = _live_bid(v, command.participant, command.client_order_id)
+    account = v.state.participants[command.participant].account
+    absorb(v, v.core_do(Op.CANCEL, account=account, order_id=bid.order_id))

@@ -1,0 +1,175 @@
+"""The settlement run of one period: gathers what `settlement` needs, posts what it answers (BB2-BB6, HM6, CA3)."""
+
+from matching_core.enums import Bucket
+
+from exchange.domain import money, settlement
+from exchange.domain.books import adjust_sold
+from exchange.domain.commands import SettlePeriod
+from exchange.domain.delivery import accepted_lots, lambda_ppm
+from exchange.domain.events import PeriodSettled, Settled
+from exchange.domain.instrument import book_id
+from exchange.domain.reasons import Refusal, VenueReason
+from exchange.domain.settlement import Cover, Due, Lease, Line, Sources
+from exchange.domain.state import Obligation
+from exchange.domain.units import NS_PER_MINUTE, div_floor
+
+CASH, ESCROW, MARGIN, BOND = Bucket.CASH, Bucket.ESCROW, Bucket.MARGIN, Bucket.BOND
+
+
+def run(v, command: SettlePeriod) -> None:
+    """SettlePeriod: once per period, in order, after the dispute window."""
+    state, period = v.state, v.periods.at(command.period_start_ns) if v.is_time(command.period_start_ns) else -1
+    v.require_tradable()
+    if period < 0 or v.periods.start(period) != command.period_start_ns:
+        raise Refusal(VenueReason.INVALID_WINDOW, "not the start of a period")
+    if state.now_ns < v.periods.start(period + 1) + v.settings.dispute_min * NS_PER_MINUTE:
+        raise Refusal(VenueReason.NOT_DUE, "the dispute window is still open", "settle it later")
+    if period < state.settled_end or any(state.settled_end <= p < period for p in v.obligations_of_period):
+        raise Refusal(VenueReason.NOT_DUE, "this period is settled, or an earlier one is not")
+    lines = _lines(v, period)
+    covers = _covers(v, lines)
+    for due, line in lines:
+        _post(v, due, line)
+    totals = [0, 0, 0]
+    for (due, line), cover in zip(lines, covers, strict=True):
+        damages = line.damages_micro - cover.cut_micro
+        _post_damages(v, due, cover)
+        for place, amount in enumerate((line.paid_micro, line.refund_micro, damages)):
+            totals[place] += amount
+        _close(v, due, line, damages, cover.cut_micro)
+    _free_margins(v, lines, covers)
+    state.settled_end = period + 1
+    for book in [book for book in state.fixes if book & (1 << 20) - 1 <= period]:
+        del state.fixes[book]
+    v.emit(PeriodSettled(command.period_start_ns, len(lines), *totals))
+    for seller in sorted({due.seller for due, _ in lines}):
+        money.try_resume_sales(v, seller)
+
+
+def _lines(v, period: int) -> list[tuple[Obligation, Line]]:
+    """Every line this period decides, by lease in order of its first obligation."""
+    state, leases = v.state, {}
+    for number in sorted(v.obligations_of_period.get(period, ())):
+        leases.setdefault(state.obligations[number].lease, None)
+    result = []
+    for lease_number in leases:
+        dues = [state.obligations[number] for number in sorted(v.obligations_of_lease[lease_number])]
+        dues.sort(key=lambda due: (due.period, due.number))
+        first = dues[0]
+        lease = Lease(lease_number, period, first.checkpoint, first.on_break, tuple(_due(v, due, period) for due in dues),
+                      first.lease_lots, first.lease_moving_micro)  # fmt: skip
+        by_number = {due.number: due for due in dues}
+        result += [(by_number[line.obligation], line) for line in settlement.settle(lease)]
+    return result
+
+
+def _per_lot(v, price_micro: int) -> int:
+    """A price per card-hour as micro-yuan per lot and period, rounded down."""
+    return div_floor(price_micro * v.settings.period_min, 60 * v.settings.lots_per_card)
+
+
+def _due(v, due: Obligation, period: int) -> Due:
+    price_micro = due.price_ticks * v.settings.tick_micro
+    is_past = due.period <= period
+    return Due(
+        number=due.number, period=due.period, lots=due.lots, accepted_lots=accepted_lots(due) if is_past else None,
+        cost_micro=due.cost_micro, fee_micro=due.fee_micro, moving_micro=due.moving_micro,
+        price_per_lot_micro=due.price_ticks * v.value_micro, ref_per_lot_micro=_per_lot(v, reference_price(v, due)),
+        cap_per_lot_micro=_per_lot(v, max(price_micro, due.fix_at_trade_micro)), lambda_ppm=lambda_ppm(v, due),
+    )  # fmt: skip
+
+
+def reference_price(v, due: Obligation) -> int:
+    """BB6 without buy-in: fix A/B, else min(fix C, 1.5 x max(price, last A/B)); never below the firm's own later sales."""
+    state, price = v.state, due.price_ticks * v.settings.tick_micro
+    book = book_id(due.family, due.period)
+    fix = state.fixes.get(book) or state.last_fix.get(due.family)
+    ref = price
+    if fix is not None and fix.grade != "C":
+        ref = fix.price_micro
+    elif fix is not None:
+        firm_fix = state.last_firm_fix.get(due.family)
+        anchor = max(price, firm_fix.price_micro if firm_fix else 0)
+        ref = min(fix.price_micro, div_floor(3 * anchor, 2))
+    firm = state.participants[due.seller].firm
+    for number in v.obligations_of_period.get(due.period, ()):
+        other = state.obligations[number]
+        if number > due.number and other.family == due.family and state.participants[other.seller].firm == firm:
+            ref = max(ref, other.price_ticks * v.settings.tick_micro)
+    return ref
+
+
+def _covers(v, lines: list[tuple[Obligation, Line]]) -> list[Cover]:
+    """HM6 for this run, claim by claim in the order of the lines."""
+    margins: dict[int, int] = {}
+    payouts: dict[str, int] = {}
+    for due, line in lines:
+        margins[due.lease] = margins.get(due.lease, 0) + due.margin_micro
+        payouts[due.seller] = payouts.get(due.seller, 0) + _host_part(v, due, line)
+    sources = {name: Sources(payout, money.balance(v, name, BOND)) for name, payout in payouts.items()}
+    claims = [(due.seller, due.lease, line.damages_micro) for due, line in lines]
+    return settlement.waterfall(claims, margins, sources, money.balance(v, "fund", CASH))
+
+
+def _free_margins(v, lines: list[tuple[Obligation, Line]], covers: list[Cover]) -> None:
+    """What the settled obligations' margins did not have to pay is free again."""
+    left: dict[str, int] = {}
+    for (due, _), cover in zip(lines, covers, strict=True):
+        left[due.seller] = left.get(due.seller, 0) + due.margin_micro - cover.margin_micro
+    for name in sorted(left):
+        money.move(v, (name, MARGIN), (name, CASH), left[name], "margin_free", "settlement")
+
+
+def _shares(v, due: Obligation, base: str) -> list[tuple[str, int]]:
+    """(recipient, ppm) of a base under the tariff that was in force at the trade."""
+    tariff = v.tariff_version(due.tariff)
+    host = v.state.sites[due.site].region
+    return [(v.recipient(share.recipient.replace("{host}", host)), share.ppm) for share in tariff.shares if share.base == base]
+
+
+def _compute_shares(v, due: Obligation) -> list[tuple[str, int]]:
+    green = v.state.families[due.family - 1].power == "green"
+    return _shares(v, due, "compute") + (_shares(v, due, "green") if green else [])
+
+
+def _host_part(v, due: Obligation, line: Line) -> int:
+    shares = _compute_shares(v, due)
+    return settlement.split_shares(line.paid_micro, [ppm for _, ppm in shares])[1]
+
+
+def _post(v, due: Obligation, line: Line) -> None:
+    """Every amount of a line leaves the buyer's escrow."""
+    reference, buyer = f"obligation:{due.number}", (due.buyer, ESCROW)
+    shares = _compute_shares(v, due)
+    parts, host = settlement.split_shares(line.paid_micro, [ppm for _, ppm in shares])
+    for (name, _), amount in zip(shares, parts, strict=True):
+        money.move(v, buyer, (name, CASH), amount, "share", reference)
+    money.move(v, buyer, (due.seller, CASH), host, "payout", reference)
+    money.move(v, buyer, ("exchange", CASH), line.fee_micro, "exchange_fee", reference)
+    moving = _shares(v, due, "moving")
+    parts, network = settlement.split_shares(line.moving_micro, [ppm for _, ppm in moving])
+    for (name, _), amount in zip(moving, parts, strict=True):
+        money.move(v, buyer, (name, CASH), amount, "moving_share", reference)
+    money.move(v, buyer, ("network", CASH), network, "moving_paid", reference)
+    money.move(v, buyer, (due.buyer, CASH), line.refund_micro, "refund", reference)
+
+
+def _post_damages(v, due: Obligation, cover: Cover) -> None:
+    """Damages go to the buyer, layer by layer (HM6)."""
+    reference, to_buyer = f"obligation:{due.number}", (due.buyer, CASH)
+    money.move(v, (due.seller, MARGIN), to_buyer, cover.margin_micro, "damages", reference)
+    money.move(v, (due.seller, CASH), to_buyer, cover.payout_micro, "damages", reference)
+    money.move(v, (due.seller, BOND), to_buyer, cover.bond_micro, "damages", reference)
+    money.move(v, ("fund", CASH), to_buyer, cover.fund_micro, "damages", reference)
+
+
+def _close(v, due: Obligation, line: Line, damages: int, cut: int) -> None:
+    """Frees what is left of the margin and the capacity of hours that will not run; the obligation is settled."""
+    v.emit(Settled(
+        due.number, v.periods.start(due.period), due.buyer, due.seller, v.instrument_code(due.family, due.period), due.lots,
+        line.delivered_lots, line.lost_lots, line.status, line.paid_micro, line.fee_micro, line.moving_micro,
+        line.refund_micro, damages, cut,
+    ))  # fmt: skip
+    if line.status == "void" and v.periods.gate(due.period) > v.state.now_ns:
+        adjust_sold(v, due, v.state.families[due.family - 1].chip, due.period, -due.lots)
+    v.forget_obligation(due)

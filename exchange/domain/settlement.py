@@ -1,0 +1,154 @@
+"""Settlement of one delivery period: a pure function, leases in, lines and problems out (rules BB3-BB6, HM6, CA3).
+
+Amounts are micro-yuan. Nothing here knows the venue: `settle_run` gathers the input and posts the lines.
+"""
+
+from dataclasses import dataclass
+
+from exchange.domain.units import PPM, div_ceil, div_floor
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One obligation of a lease. accepted_lots is what counts as delivered (RD1); None = its period is still ahead."""
+
+    number: int
+    period: int
+    lots: int
+    accepted_lots: int | None
+    cost_micro: int
+    fee_micro: int
+    moving_micro: int
+    price_per_lot_micro: int  # price of one lot for the period
+    ref_per_lot_micro: int  # BB6: reference price of one lot for the period
+    cap_per_lot_micro: int  # BB4: max(price, fix at trade)
+    lambda_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What is not settled yet of one block (or one plain trade), in order of period and number."""
+
+    number: int
+    period: int  # the period that is being settled
+    checkpoint: str  # hourly | none
+    on_break: str  # continue | abandon
+    dues: tuple[Due, ...]
+    lots: int  # lot-periods of the whole lease, settled ones included
+    moving_micro: int  # moving the data for the whole lease
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one obligation comes to. paid + fee + moving + refund = what lay in escrow for it."""
+
+    obligation: int
+    status: str  # delivered | short | void
+    delivered_lots: int
+    lost_lots: int
+    paid_micro: int  # to the provider's side, before shares
+    fee_micro: int  # kept by the exchange
+    moving_micro: int  # to the network
+    refund_micro: int  # back to the buyer
+    damages_micro: int  # owed by the provider to the buyer
+
+
+def lost_lots(lease: Lease) -> dict[int, int]:
+    """BB3: lots lost per obligation number, given what failed in the period being settled."""
+    now = [due for due in lease.dues if due.period == lease.period]
+    failed = {due.number: due.lots - due.accepted_lots for due in now if due.accepted_lots < due.lots}
+    if not failed:
+        return {}
+    if lease.checkpoint == "none":
+        return {due.number: due.lots for due in lease.dues}
+    if lease.on_break == "abandon":
+        return {due.number: due.lots for due in lease.dues if due.period >= lease.period}
+    return failed
+
+
+def settle(lease: Lease) -> list[Line]:
+    """Lines of every obligation of the lease that this period decides; [] where nothing can be decided yet.
+
+    A block without checkpoints is decided when it breaks or with its last period: until then everything stays in escrow.
+    """
+    lost = lost_lots(lease)
+    last_period = max(due.period for due in lease.dues)
+    if not lost and lease.checkpoint == "none" and lease.period < last_period:
+        return []
+    lines = []
+    for due in lease.dues:
+        decided = due.period == lease.period or due.number in lost or (lease.checkpoint == "none" and not lost)
+        if decided:
+            lines.append(_line(due, lost.get(due.number, 0), lease))
+    return lines
+
+
+def _line(due: Due, lost: int, lease: Lease) -> Line:
+    kept = due.lots - lost
+    paid = kept * due.price_per_lot_micro
+    fee = div_floor(due.fee_micro * kept, due.lots)
+    refund = due.cost_micro - paid + due.fee_micro - fee
+    status = "delivered" if lost == 0 else "short" if due.accepted_lots is not None else "void"
+    damages = _damages(due, lost) + div_floor(lease.moving_micro * lost, lease.lots)
+    return Line(due.number, status, due.accepted_lots or 0, lost, paid, fee, due.moving_micro, refund, damages)
+
+
+def _damages(due: Due, lost: int) -> int:
+    """BB4 without the part for moving data: rising price on everything lost, lambda on what failed, capped."""
+    failed = min(lost, due.lots - due.accepted_lots) if due.accepted_lots is not None else 0
+    rise = lost * max(0, due.ref_per_lot_micro - due.price_per_lot_micro)
+    penalty = div_ceil(due.lambda_ppm * failed * due.price_per_lot_micro, PPM)
+    return min(rise + penalty, lost * due.cap_per_lot_micro)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """HM6: what can pay a provider's damages after the lease's own margin."""
+
+    payout_micro: int  # his pay of this run
+    bond_micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What each layer pays of one claim; cut = nobody does."""
+
+    margin_micro: int
+    payout_micro: int
+    bond_micro: int
+    fund_micro: int
+    cut_micro: int
+
+
+def waterfall(
+    claims: list[tuple[str, int, int]], margins: dict[int, int], sources: dict[str, Sources], fund_micro: int
+) -> list[Cover]:
+    """HM6 for one run: claims (provider, lease, damages owed) in order, margins by lease; covers in the same order.
+
+    A claim draws on its lease's margin, then the provider's pay of this run, then his bond; what is left of all
+    claims shares the fund pro rata, rounded down, and the rest is cut.
+    """
+    margin_left = dict(margins)
+    purses = {name: [item.payout_micro, item.bond_micro] for name, item in sources.items()}
+    drawn = []
+    for provider, lease, owed in claims:
+        margin = min(owed, margin_left[lease])
+        margin_left[lease] -= margin
+        payout = min(owed - margin, purses[provider][0])
+        purses[provider][0] -= payout
+        bond = min(owed - margin - payout, purses[provider][1])
+        purses[provider][1] -= bond
+        drawn.append((margin, payout, bond, owed - margin - payout - bond))
+    open_total = sum(rest for *_, rest in drawn)
+    from_fund = min(fund_micro, open_total)
+    covers = []
+    for margin, payout, bond, rest in drawn:
+        fund = div_floor(from_fund * rest, open_total) if open_total else 0
+        covers.append(Cover(margin, payout, bond, fund, rest - fund))
+    return covers
+
+
+def split_shares(base_micro: int, shares_ppm: list[int]) -> tuple[list[int], int]:
+    """CA3: each share of an amount rounded down, and what is left for the main recipient; the sum is exact."""
+    parts = [div_floor(base_micro * ppm, PPM) for ppm in shares_ppm]
+    return parts, base_micro - sum(parts)

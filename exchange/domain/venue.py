@@ -1,0 +1,371 @@
+"""The venue: one deterministic step (state, command -> state, events), one snapshot, one hash.
+
+What it decides lives in the leaves (`admin`, `offers`, `tasks`, `orders`, `delivery`, `settle_run`); here are the table
+of who handles what, the state, and the indexes made from it. Money and books are the core's; this is their only writer.
+A user's mistake is a `Refused` event and changes nothing; an exception out of `apply` is our own fault and must halt.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import matching_core
+from matching_core.enums import DenyReason, Kind, Op, RejectReason
+
+from exchange.domain import admin, delivery, offers, orders, plain, settle_run, tasks
+from exchange.domain import commands as c
+from exchange.domain.events import Refused, Replayed
+from exchange.domain.indexes import Indexes
+from exchange.domain.instrument import Family, Periods, book_id, capacity_group, is_instrument_open
+from exchange.domain.reasons import Refusal, VenueReason, wire_code
+from exchange.domain.state import SYSTEM_ACCOUNTS, Participant, Site, State
+from exchange.domain.units import NS_PER_MINUTE
+
+HANDLERS = {
+    c.SetVenue: admin.set_venue,
+    c.LoadCatalogue: admin.load_catalogue,
+    c.SetTariff: admin.set_tariff,
+    c.ListFamily: admin.list_family,
+    c.AddParticipant: admin.add_participant,
+    c.Deposit: admin.deposit,
+    c.Withdraw: admin.withdraw,
+    c.PostBond: admin.post_bond,
+    c.AddSite: admin.add_site,
+    c.AttestCapacity: admin.attest,
+    c.AdvanceTime: admin.advance,
+    c.PlaceOffer: offers.place,
+    c.AmendOffer: offers.amend,
+    c.WithdrawOffer: offers.withdraw,
+    c.SubmitTask: tasks.submit,
+    c.CancelTask: tasks.cancel,
+    c.PlaceOrder: orders.place,
+    c.AmendOrder: orders.amend,
+    c.CancelOrder: orders.cancel,
+    c.SubmitReading: delivery.take_reading,
+    c.DisputeReading: delivery.dispute,
+    c.AnnounceOutage: delivery.announce_outage,
+    c.SetFix: delivery.set_fix,
+    c.SettlePeriod: settle_run.run,
+}
+_MAX_TIME_NS = 1 << 62
+_SNAPSHOT_MAGIC = b"CPXVENUE"
+_SNAPSHOT_VERSION = 1
+
+
+def reference_of(command) -> str:
+    """The client's own name for what a command is about, for reports."""
+    if isinstance(command, c.SubmitTask):
+        return command.task.client_order_id
+    for name in ("client_order_id", "offer_id", "site", "participant", "instrument"):
+        if hasattr(command, name):
+            return getattr(command, name)
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What an idempotency key stood for (durability.md 5)."""
+
+    body_hash: str
+    seq: int
+    time_ns: int
+
+
+@dataclass(slots=True)
+class Keys:
+    """The idempotency table: in the snapshot, not in the hash."""
+
+    used: dict[str, Key] = field(default_factory=dict)
+
+
+class Venue(Indexes):
+    """The exchange's state machine. Not for several threads at once."""
+
+    def __init__(self, *, max_orders: int = 1_000_000, engine: type | None = None) -> None:
+        self.core = (engine or matching_core.Engine)(max_orders, check_funds=True, listed_only=True)
+        self.state = State()
+        self.keys = Keys()
+        self.events: list = []
+        self.stopped: set[str] = set()  # providers whose asks leave at the end of this command
+        self._seq = 0
+        for account in range(1, len(SYSTEM_ACCOUNTS)):
+            self.core.submit(Op.OPEN_ACCOUNT, account=account, seq=0)
+        self.rebuild_indexes()
+
+    # --- one step ---
+
+    def apply(
+        self, seq: int, command, *, idem_key: bytes = b"", body_hash: bytes = b"", valid_until_ns: int = 0
+    ) -> list:
+        """The events of one command, in order; total over user mistakes."""
+        self._seq, self.events = seq, []
+        try:
+            if 0 < valid_until_ns < self.now_ns:
+                raise Refusal(VenueReason.EXPIRED_COMMAND, "valid_until has passed in log time", "send it anew")
+            if idem_key and (known := self.keys.used.get(idem_key.hex())):
+                self._replay(command, known, body_hash)
+            else:
+                HANDLERS[type(command)](self, command)
+                self._withdraw_stopped()
+                if idem_key:
+                    self.keys.used[idem_key.hex()] = Key(body_hash.hex(), seq, self.now_ns)
+        except Refusal as no:
+            assert not self.events, (command, self.events)
+            name, code = type(command).__name__, wire_code(no.reason)
+            self.events = [Refused(name, reference_of(command), code, no.reason.name, no.message, no.hint)]
+        return self.events
+
+    def _replay(self, command, known: Key, body_hash: bytes) -> None:
+        if known.body_hash != body_hash.hex():
+            raise Refusal(VenueReason.KEY_REUSED, "this client id was used with other content", "use a new client id")
+        self.emit(Replayed(type(command).__name__, reference_of(command), known.seq))
+
+    def _withdraw_stopped(self) -> None:
+        """HM5: asks of providers whose margin fell short leave together, after everything else of the command."""
+        while self.stopped:
+            name = min(self.stopped)
+            self.stopped.discard(name)
+            for number in sorted(self.offers_of_participant.get(name, ())):
+                offers.withdraw_unsold(self, self.state.offers[number], "margin")
+
+    def emit(self, event) -> None:
+        """Reports an event of the command at hand."""
+        self.events.append(event)
+
+    def core_do(self, op: Op, **fields) -> list:
+        """One command to the core under the seq at hand; its events."""
+        return self.core.submit(op, seq=self._seq, **fields)
+
+    @staticmethod
+    def core_reason(event) -> str:
+        """The name of a core refusal."""
+        return (DenyReason if event.kind == Kind.DENIED else RejectReason)(event.reason).name
+
+    # --- settings and numbers ---
+
+    @property
+    def now_ns(self) -> int:
+        """Log time."""
+        return self.state.now_ns
+
+    @property
+    def settings(self) -> c.SetVenue:
+        """The venue's settings, once set."""
+        return self.state.settings
+
+    def configure(self, settings: c.SetVenue) -> None:
+        """Takes the settings and what follows from them."""
+        self.state.settings = settings
+        self.periods = Periods(settings.period_min * NS_PER_MINUTE, settings.gate_min * NS_PER_MINUTE)
+        self.value_micro = settings.tick_micro * settings.period_min // (60 * settings.lots_per_card)
+
+    @property
+    def tariff(self) -> c.SetTariff:
+        """The tariff in force."""
+        return self.tariff_version(self.state.tariff_version)
+
+    def tariff_version(self, version: int) -> c.SetTariff:
+        """A tariff by its version."""
+        return self.state.tariffs[version - self.state.tariffs[0].version]
+
+    def lane_fee_ppm(self, lane: str) -> int:
+        """Fee of a lane under the tariff in force."""
+        return getattr(self.tariff, f"fee_{lane}_ppm")
+
+    def take_number(self) -> int:
+        """The next number for an offer, task or obligation."""
+        self.state.next_number += 1
+        return self.state.next_number - 1
+
+    def take_stamp(self) -> int:
+        """The next entry stamp."""
+        self.state.next_stamp += 1
+        return self.state.next_stamp - 1
+
+    def take_order_id(self) -> int:
+        """The next order id of the core."""
+        self.state.next_order_id += 1
+        return self.state.next_order_id - 1
+
+    # --- look-ups that refuse ---
+
+    def require_settings(self) -> None:
+        """Refusal until SetVenue."""
+        if self.state.settings is None:
+            raise Refusal(VenueReason.NOT_CONFIGURED, "the venue has no settings yet", "send SetVenue first")
+
+    def require_tradable(self) -> None:
+        """Refusal until settings, catalogue and tariff are there."""
+        self.require_settings()
+        if not self.state.catalogue.chips or not self.state.tariffs:
+            raise Refusal(VenueReason.NOT_CONFIGURED, "catalogue or tariff is missing", "load them first")
+
+    @staticmethod
+    def is_time(time_ns: int) -> bool:
+        """Whether a time can be held."""
+        return 0 <= time_ns <= _MAX_TIME_NS
+
+    @staticmethod
+    def text(text: str, what: str, longest: int = 36) -> str:
+        """A printable ASCII id of 1 to `longest` characters."""
+        if not (0 < len(text) <= longest and text.isascii() and text.isprintable()):
+            raise Refusal(VenueReason.INVALID_TEXT, f"{what} must be 1 to {longest} printable ASCII characters")
+        return text
+
+    def participant(self, name: str) -> Participant:
+        """A participant by name."""
+        self.require_settings()
+        found = self.state.participants.get(name)
+        if found is None:
+            raise Refusal(VenueReason.UNKNOWN_PARTICIPANT, f"participant {name[:36]!r} is unknown")
+        return found
+
+    def own_site(self, name: str, participant: str) -> Site:
+        """A site of this participant; a foreign one answers like an unknown one."""
+        self.participant(participant)
+        site = self.state.sites.get(name)
+        if site is None or site.participant != participant:
+            raise Refusal(VenueReason.UNKNOWN_SITE, f"{participant} has no site {name[:36]!r}")
+        return site
+
+    def known_chip(self, code: str) -> None:
+        """Refusal for a chip that is not in the catalogue."""
+        if code not in self.state.catalogue.chips:
+            raise Refusal(VenueReason.UNKNOWN_CHIP, f"chip {code[:36]!r} is not in the catalogue", "see the chips list")
+
+    def known_region(self, code: str) -> None:
+        """Refusal for a region that is not in the catalogue."""
+        if code not in self.state.catalogue.regions:
+            raise Refusal(VenueReason.UNKNOWN_REGION, f"region {code[:36]!r} is not in the catalogue")
+
+    def family(self, chip: str, region: str, latency_class: str, power: str) -> Family:
+        """A listed family."""
+        number = self.family_numbers.get(f"{chip}/{region}/{latency_class}/{power}")
+        if number is None:
+            code = f"{chip}/{region}/{latency_class}/{power}"[:80]
+            raise Refusal(VenueReason.UNKNOWN_INSTRUMENT, f"{code} is not listed", "ask the operator to list it")
+        return self.state.families[number - 1]
+
+    def instrument(self, code: str) -> tuple[int, int]:
+        """(family, period) of an instrument code."""
+        self.require_settings()
+        head, _, tail = code.rpartition("/")
+        number, period = self.family_numbers.get(head), self.periods.parse(tail)
+        if number is None or period is None:
+            raise Refusal(VenueReason.UNKNOWN_INSTRUMENT, f"instrument {code[:80]!r} is unknown")
+        return number, period
+
+    def open_instrument(self, code: str) -> tuple[int, int]:
+        """(family, period) of an instrument that can be traded now."""
+        family, period = self.instrument(code)
+        if not is_instrument_open(self.periods, period, self.now_ns, self.settings.horizon_periods):
+            raise Refusal(VenueReason.UNKNOWN_INSTRUMENT, f"{code[:80]} is closed or not listed yet")
+        return family, period
+
+    def instrument_code(self, family: int, period: int) -> str:
+        """Text of a family and period."""
+        return f"{self.state.families[family - 1].code}/{self.periods.code(period)}"
+
+    # --- accounts and capacity ---
+
+    def account(self, name: str) -> int:
+        """The core account of a participant or system account."""
+        return self.account_numbers[name]
+
+    def recipient(self, name: str) -> str:
+        """A recipient of shares; its account is opened when first needed."""
+        if name not in self.account_numbers:
+            admin.open_participant(self, name, name)
+        return name
+
+    def firm_number(self, firm: str) -> int:
+        """The number of a firm, a new one for a new name."""
+        if firm not in self.firm_numbers:
+            self.firm_numbers[firm] = len(self.state.firms)
+            self.state.firms.append(firm)
+        return self.firm_numbers[firm]
+
+    def capacity_of(self, site: Site, chip: str, period: int) -> tuple[int, int, int]:
+        """(attested, open, sold) of a site's chip in a period, read-only."""
+        group = capacity_group(self.state.catalogue.chip_numbers[chip], period)
+        _, open_lots, sold = self.core.capacity(site.account, group)
+        return site.attested(chip, period), open_lots, sold
+
+    def tell_capacity(self, site: Site, chip: str, period: int) -> None:
+        """Tells the core a changed attestation, where it knows the old one."""
+        group = capacity_group(self.state.catalogue.chip_numbers[chip], period)
+        if self.core.capacity(site.account, group) != (0, 0, 0):
+            self.core_do(Op.SET_CAPACITY, account=site.account, aux=group, qty=site.attested(chip, period))
+
+    def book(self, family: int, period: int) -> int:
+        """The core's book id."""
+        return book_id(family, period)
+
+    def site_asks(self, site: str, family: int, period: int) -> list[tuple[int, int, int]]:
+        """(ticks, lots, order id) of a site's live asks in a book, best first."""
+        return self.core.site_asks(self.state.sites[site].account, book_id(family, period))
+
+    # --- snapshot, hash, check ---
+
+    def state_hash(self) -> int:
+        """64 bits over core and venue; sequence counters and idempotency keys are left out."""
+        digest = blake2b(self.core.state_hash().to_bytes(8, "little"), digest_size=8)
+        digest.update(plain.to_bytes(self.state))
+        return int.from_bytes(digest.digest(), "little")
+
+    def snapshot(self) -> bytes:
+        """Everything: core, state, keys; a section each with length and CRC."""
+        sections = [self.core.snapshot(), plain.to_bytes(self.state), plain.to_bytes(self.keys)]
+        head = _SNAPSHOT_MAGIC + struct.pack("<II", _SNAPSHOT_VERSION, len(sections))
+        return head + b"".join(struct.pack("<QI", len(part), zlib.crc32(part)) + part for part in sections)
+
+    @classmethod
+    def restore(cls, blob: bytes, *, engine: type | None = None) -> "Venue":
+        """All or nothing; ValueError naming what is wrong."""
+        sections = _sections(blob)
+        venue = cls(engine=engine)
+        venue.core = type(venue.core).restore(sections[0])
+        venue.state = plain.from_bytes(State, sections[1])
+        venue.keys = plain.from_bytes(Keys, sections[2])
+        if venue.state.settings is not None:
+            venue.configure(venue.state.settings)
+        venue.rebuild_indexes()
+        return venue
+
+    def forget_keys(self) -> None:
+        """Drops idempotency keys that are older than the venue keeps them."""
+        oldest = self.now_ns - self.settings.idempotency_retention_ns
+        used = self.keys.used
+        while used and (first := next(iter(used))) and used[first].time_ns < oldest:
+            del used[first]
+
+    def check(self) -> None:
+        """AssertionError where an invariant of core or venue is broken."""
+        from exchange.domain.checks import check_venue
+
+        self.core.check()
+        check_venue(self)
+
+
+def _sections(blob: bytes) -> list[bytes]:
+    if len(blob) < 16 or blob[:8] != _SNAPSHOT_MAGIC:
+        raise ValueError("not a venue snapshot")
+    version, count = struct.unpack_from("<II", blob, 8)
+    if version != _SNAPSHOT_VERSION or count != 3:
+        raise ValueError(f"venue snapshot version {version} is not {_SNAPSHOT_VERSION}")
+    parts, offset = [], 16
+    for _ in range(count):
+        if offset + 12 > len(blob):
+            raise ValueError("venue snapshot is cut short")
+        length, crc = struct.unpack_from("<QI", blob, offset)
+        part = blob[offset + 12 : offset + 12 + length]
+        if len(part) != length or zlib.crc32(part) != crc:
+            raise ValueError("venue snapshot is damaged")
+        parts.append(part)
+        offset += 12 + length
+    if offset != len(blob):
+        raise ValueError("venue snapshot has bytes behind its end")
+    return parts
+
+

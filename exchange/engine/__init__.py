@@ -1,0 +1,1 @@
+"""The single writer: numbers commands, makes them durable, applies them, hands out the events."""

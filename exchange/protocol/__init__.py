@@ -1,0 +1,1 @@
+"""What crosses the border of the venue as bytes: one encoding per command, no transport."""

@@ -1,0 +1,191 @@
+/* The records of the matching core for C: 64 bytes each, little endian, no padding; the numbers they carry, and the caps.
+ *
+ * matching_core/records.py, enums.py and limits.py are the one definition; tests/matching_core/test_records.py compiles
+ * this header and asserts every size, offset and number against them.
+ */
+#ifndef CPX_MATCHING_CORE_H
+#define CPX_MATCHING_CORE_H
+
+#include <stdint.h>
+
+#if defined(__GNUC__) || defined(__clang__)
+#define CPX_PACKED __attribute__((packed))
+#else
+#define CPX_PACKED
+#pragma pack(push, 1)
+#endif
+
+typedef struct CPX_PACKED cpx_command {
+    uint8_t op;          /* CPX_OP_* */
+    uint8_t side;        /* CPX_SIDE_*; a purse or a fee table for some operations */
+    uint8_t order_type;  /* CPX_ORDER_TYPE_* */
+    uint8_t tif;         /* CPX_TIF_* */
+    uint8_t stp;         /* 0 in this release */
+    uint8_t flags;       /* CPX_FLAG_*; 0 in this release */
+    uint16_t reserved;   /* 0 */
+    uint32_t book;
+    uint32_t account;
+    uint64_t order_id;   /* from 1 */
+    int64_t price;       /* ticks */
+    int64_t qty;         /* lots */
+    int64_t aux;         /* by operation */
+    int64_t expiry_ns;   /* since 1970 */
+    uint64_t client_ref; /* passes through untouched */
+} cpx_command;
+
+typedef struct CPX_PACKED cpx_event {
+    uint64_t seq;         /* of its command */
+    uint8_t kind;         /* CPX_KIND_* */
+    uint8_t side;
+    uint8_t reason;       /* CPX_REJECT_*, CPX_DENY_*, CPX_CANCEL_* or CPX_EXPIRE_*, by kind */
+    uint8_t flags;        /* CPX_EVENT_* */
+    uint32_t book;
+    uint64_t order_id;    /* on a trade: the taker */
+    uint64_t contra_id;   /* on a trade: the maker */
+    int64_t price;        /* on a trade: the maker's */
+    int64_t qty;
+    int64_t leaves;
+    int64_t contra_leaves;
+} cpx_event;
+
+#if !defined(__GNUC__) && !defined(__clang__)
+#pragma pack(pop)
+#endif
+
+enum { /* Op */
+    CPX_OP_NEW = 1,
+    CPX_OP_CANCEL = 2,
+    CPX_OP_REPLACE = 3,
+    CPX_OP_REDUCE = 4,
+    CPX_OP_MASS_CANCEL = 5,
+    CPX_OP_ADVANCE_TIME = 6,
+    CPX_OP_SET_PHASE = 7,
+    CPX_OP_UNCROSS = 8,
+    CPX_OP_AMEND = 9,
+    CPX_OP_OPEN_ACCOUNT = 10,
+    CPX_OP_TRANSFER = 11,
+    CPX_OP_SET_FEE = 12,
+    CPX_OP_LIST_BOOK = 13,
+    CPX_OP_SET_CAPACITY = 14,
+    CPX_OP_TAKE = 15,
+    CPX_OP_ADJUST_SOLD = 16,
+};
+
+enum { /* Side */
+    CPX_SIDE_BUY = 0,
+    CPX_SIDE_SELL = 1,
+};
+
+enum { /* OrderType */
+    CPX_ORDER_TYPE_LIMIT = 0,
+    CPX_ORDER_TYPE_MARKET = 1,
+};
+
+enum { /* TimeInForce */
+    CPX_TIF_GTC = 0,
+    CPX_TIF_IOC = 1,
+    CPX_TIF_FOK = 2,
+    CPX_TIF_GTD = 3,
+    CPX_TIF_DAY = 4,
+};
+
+enum { /* OrderFlag */
+    CPX_FLAG_POST_ONLY = 1,
+    CPX_FLAG_ICEBERG = 2,
+    CPX_FLAG_MIN_QTY = 4,
+    CPX_FLAG_AUCTION_ONLY = 8,
+};
+
+enum { /* Kind */
+    CPX_KIND_ACCEPTED = 1,
+    CPX_KIND_REJECTED = 2,
+    CPX_KIND_TRADE = 3,
+    CPX_KIND_CANCELED = 4,
+    CPX_KIND_REPLACED = 5,
+    CPX_KIND_EXPIRED = 6,
+    CPX_KIND_DENIED = 7,
+    CPX_KIND_POSTED = 8,
+    CPX_KIND_TRANSFERRED = 9,
+    CPX_KIND_ACCOUNT_OPENED = 10,
+    CPX_KIND_FEE_SET = 11,
+    CPX_KIND_BOOK_LISTED = 12,
+    CPX_KIND_BOOK_CLOSED = 13,
+    CPX_KIND_CAPACITY_SET = 14,
+    CPX_KIND_SOLD_ADJUSTED = 15,
+};
+
+enum { /* EventFlag */
+    CPX_EVENT_KEPT_PRIORITY = 1,
+    CPX_EVENT_AUCTION = 2,
+    CPX_EVENT_TAKE = 4,
+};
+
+enum { /* Phase */
+    CPX_PHASE_PRE_OPEN = 0,
+    CPX_PHASE_AUCTION = 1,
+    CPX_PHASE_OPEN = 2,
+    CPX_PHASE_HALTED = 3,
+    CPX_PHASE_CANCEL_ONLY = 4,
+    CPX_PHASE_CLOSED = 5,
+};
+
+enum { /* Bucket */
+    CPX_BUCKET_CASH = 0,
+    CPX_BUCKET_HELD = 1,
+    CPX_BUCKET_ESCROW = 2,
+    CPX_BUCKET_MARGIN = 3,
+    CPX_BUCKET_BOND = 4,
+};
+
+enum { /* RejectReason */
+    CPX_REJECT_UNKNOWN_OP = 1,
+    CPX_REJECT_UNKNOWN_BOOK = 2,
+    CPX_REJECT_UNKNOWN_ACCOUNT = 3,
+    CPX_REJECT_INVALID_FIELD = 4,
+    CPX_REJECT_INVALID_PRICE = 5,
+    CPX_REJECT_INVALID_QTY = 6,
+    CPX_REJECT_INVALID_NOTIONAL = 7,
+    CPX_REJECT_INVALID_EXPIRY = 8,
+    CPX_REJECT_PHASE = 9,
+    CPX_REJECT_DUPLICATE_ID = 10,
+    CPX_REJECT_UNKNOWN_ORDER = 11,
+    CPX_REJECT_TIME_BACKWARDS = 12,
+    CPX_REJECT_ALREADY_EXISTS = 13,
+    CPX_REJECT_BOOK_FULL = 14,
+    CPX_REJECT_NOT_ENOUGH_DEPTH = 15,
+};
+
+enum { /* DenyReason */
+    CPX_DENY_INSUFFICIENT_FUNDS = 1,
+    CPX_DENY_CAPACITY = 2,
+    CPX_DENY_TOO_MANY_SELLS = 3,
+    CPX_DENY_BALANCE_OVERFLOW = 4,
+};
+
+enum { /* CancelReason */
+    CPX_CANCEL_ASKED = 1,
+    CPX_CANCEL_IOC = 2,
+    CPX_CANCEL_FOK = 3,
+    CPX_CANCEL_AMENDED = 4,
+};
+
+enum { /* ExpireReason */
+    CPX_EXPIRE_GTD = 1,
+    CPX_EXPIRE_GATE = 2,
+};
+
+/* limits.py */
+#define CPX_BUCKETS INT64_C(5)
+#define CPX_FEE_TABLES INT64_C(4)
+#define CPX_MAX_FEE_PPM INT64_C(1000000)
+#define CPX_MAX_MONEY_MICRO INT64_C(4000000000000000000)
+#define CPX_MAX_ORDER_ID INT64_C(9223372036854775807)
+#define CPX_MAX_PRICE_TICKS INT64_C(1000000000000)
+#define CPX_MAX_QTY_LOTS INT64_C(1000000000000)
+#define CPX_MAX_SELLS_PER_BOOK INT64_C(4)
+#define CPX_MAX_TIME_NS INT64_C(9223372036854775807)
+#define CPX_MAX_WALK_PERIODS INT64_C(1024)
+#define CPX_OUTSIDE_ACCOUNT INT64_C(0)
+#define CPX_PPM INT64_C(1000000)
+
+#endif

@@ -1,0 +1,178 @@
+"""What the venue sets up: time, accounts, money, fees, listings and attested capacity. Participants cannot send these."""
+
+from ..enums import DenyReason, ExpireReason, Kind, Op, RejectReason
+from ..limits import (
+    BUCKETS,
+    FEE_TABLES,
+    MAX_FEE_PPM,
+    MAX_MONEY_MICRO,
+    MAX_PRICE_TICKS,
+    MAX_QTY_LOTS,
+)
+from ..records import Command
+from .book import Book
+from .state import Account, Capacity
+
+_MAX_GROUP = 2**32 - 1
+
+
+def handlers(engine) -> dict:
+    """Op -> what applies it."""
+    table = {
+        Op.ADVANCE_TIME: _advance_time,
+        Op.OPEN_ACCOUNT: _open_account,
+        Op.TRANSFER: _transfer,
+        Op.SET_FEE: _set_fee,
+        Op.LIST_BOOK: _list_book,
+        Op.SET_CAPACITY: _set_capacity,
+        Op.ADJUST_SOLD: _adjust_sold,
+    }
+    return {op: (lambda c, apply=apply: apply(engine, c)) for op, apply in table.items()}
+
+
+# --- time ---
+
+
+def _advance_time(engine, c: Command) -> None:
+    """T1, T3: orders whose time is over; then T5: everything on books whose gate has come."""
+    if c.reserved:
+        return engine.reject(c, RejectReason.INVALID_FIELD)
+    if c.aux < engine.now_ns:
+        return engine.reject(c, RejectReason.TIME_BACKWARDS)
+    engine.now_ns = c.aux
+    for order in _in_walk_order(engine, lambda order: 0 < order.expiry_ns <= engine.now_ns):
+        engine.withdraw(order, Kind.EXPIRED, ExpireReason.GTD)
+    for book in [engine.open_books[book] for book in engine.books()]:
+        if 0 < book.gate_ns <= engine.now_ns:
+            _close_book(engine, book)
+
+
+def _in_walk_order(engine, is_due) -> list:
+    """T3: by book id, bids then asks, best to worst, first come first."""
+    if not any(is_due(order) for order in engine.live.values()):
+        return []
+    return [order for book in engine.books() for order in engine.open_books[book].walk() if is_due(order)]
+
+
+def _close_book(engine, book: Book) -> None:
+    for order in list(book.walk()):
+        engine.withdraw(order, Kind.EXPIRED, ExpireReason.GATE)
+    del engine.open_books[book.book]
+    engine.ledger.drop_book(book.book)
+    if book.group and not _is_group_listed(engine, book.group):
+        engine.ledger.drop_group(book.group)
+    engine.emit(Kind.BOOK_CLOSED, book=book.book)
+
+
+def _is_group_listed(engine, group: int) -> bool:
+    return any(book.group == group for book in engine.open_books.values())
+
+
+# --- accounts and money ---
+
+
+def _open_account(engine, c: Command) -> None:
+    if c.reserved:
+        return engine.reject(c, RejectReason.INVALID_FIELD)
+    if c.account in engine.ledger.accounts:
+        return engine.reject(c, RejectReason.ALREADY_EXISTS)
+    engine.ledger.accounts[c.account] = Account(firm=c.book)
+    engine.emit(Kind.ACCOUNT_OPENED, order_id=c.account, contra_id=c.book)
+
+
+def _transfer(engine, c: Command) -> None:
+    if reason := _why_transfer_rejected(engine, c):
+        return engine.reject(c, reason)
+    if reason := engine.ledger.why_transfer_denied(c.account, c.side, c.book, c.order_type, c.qty):
+        return engine.deny(c, reason)
+    source, target = engine.ledger.accounts[c.account].purses, engine.ledger.accounts[c.book].purses
+    source[c.side] -= c.qty
+    target[c.order_type] += c.qty
+    engine.emit(Kind.TRANSFERRED, side=c.side, flags=c.order_type, order_id=c.account, contra_id=c.book,
+                price=_as_signed(c.client_ref), qty=c.qty, leaves=source[c.side],
+                contra_leaves=target[c.order_type])  # fmt: skip
+
+
+def _why_transfer_rejected(engine, c: Command) -> int:
+    if c.account not in engine.ledger.accounts or c.book not in engine.ledger.accounts:
+        return RejectReason.UNKNOWN_ACCOUNT
+    is_same_purse = (c.account, c.side) == (c.book, c.order_type)
+    if c.reserved or c.side >= BUCKETS or c.order_type >= BUCKETS or is_same_purse:
+        return RejectReason.INVALID_FIELD
+    return 0 if 1 <= c.qty <= MAX_MONEY_MICRO else RejectReason.INVALID_QTY
+
+
+def _as_signed(client_ref: int) -> int:
+    """The same 64 bits as a signed number: an event's price is signed."""
+    return client_ref - 2**64 if client_ref >= 2**63 else client_ref
+
+
+def _set_fee(engine, c: Command) -> None:
+    if c.reserved or c.side >= FEE_TABLES:
+        return engine.reject(c, RejectReason.INVALID_FIELD)
+    if not 0 <= c.price <= MAX_FEE_PPM:
+        return engine.reject(c, RejectReason.INVALID_PRICE)
+    engine.fees_ppm[c.side] = c.price
+    engine.emit(Kind.FEE_SET, side=c.side, price=c.price)
+
+
+# --- books and capacity ---
+
+
+def _list_book(engine, c: Command) -> None:
+    if reason := _why_listing_rejected(engine, c):
+        return engine.reject(c, reason)
+    book = Book(c.book, c.price, c.qty, c.aux, c.expiry_ns)
+    book.listed = True
+    engine.open_books[c.book] = book
+    engine.emit(Kind.BOOK_LISTED, book=c.book, contra_id=c.aux, price=c.price, qty=c.qty, leaves=c.expiry_ns)
+
+
+def _why_listing_rejected(engine, c: Command) -> int:
+    if c.reserved or not 0 <= c.aux <= _MAX_GROUP:
+        return RejectReason.INVALID_FIELD
+    if not 1 <= c.price <= MAX_PRICE_TICKS:
+        return RejectReason.INVALID_PRICE
+    if not 0 <= c.qty <= MAX_QTY_LOTS:
+        return RejectReason.INVALID_QTY
+    if c.expiry_ns and c.expiry_ns <= engine.now_ns:
+        return RejectReason.INVALID_EXPIRY
+    return RejectReason.ALREADY_EXISTS if c.book in engine.open_books else 0
+
+
+def _set_capacity(engine, c: Command) -> None:
+    if reason := _why_capacity_rejected(engine, c):
+        return engine.reject(c, reason)
+    if not 0 <= c.qty <= MAX_QTY_LOTS:
+        return engine.reject(c, RejectReason.INVALID_QTY)
+    record = engine.ledger.capacity(c.account, c.aux)
+    if c.qty < record.open + record.sold:
+        return engine.deny(c, DenyReason.CAPACITY)
+    record.attested = c.qty
+    _keep_capacity(engine, c, record, Kind.CAPACITY_SET)
+
+
+def _adjust_sold(engine, c: Command) -> None:
+    if reason := _why_capacity_rejected(engine, c):
+        return engine.reject(c, reason)
+    if c.qty == 0 or not -MAX_QTY_LOTS <= c.qty <= MAX_QTY_LOTS:
+        return engine.reject(c, RejectReason.INVALID_QTY)
+    record = engine.ledger.capacity(c.account, c.aux)
+    if record.sold + c.qty < 0 or record.open + record.sold + c.qty > record.attested:
+        return engine.deny(c, DenyReason.CAPACITY)
+    record.sold += c.qty
+    _keep_capacity(engine, c, record, Kind.SOLD_ADJUSTED)
+
+
+def _why_capacity_rejected(engine, c: Command) -> int:
+    if not engine.ledger.may_trade(c.account):
+        return RejectReason.UNKNOWN_ACCOUNT
+    if c.reserved or not 1 <= c.aux <= _MAX_GROUP or not _is_group_listed(engine, c.aux):
+        return RejectReason.INVALID_FIELD
+    return 0
+
+
+def _keep_capacity(engine, c: Command, record: Capacity, kind: int) -> None:
+    engine.ledger.capacities[c.account, c.aux] = record
+    engine.emit(kind, order_id=c.account, contra_id=c.aux, price=record.attested, qty=c.qty, leaves=record.open,
+                contra_leaves=record.sold)  # fmt: skip

@@ -1,0 +1,71 @@
+"""What both engines hand out when asked: one live order, and the events of one batch."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .records import EVENT, RECORD_SIZE, Event
+
+
+class Order(NamedTuple):
+    """One live order as it stands now; hold_micro is what its account has in HELD for it."""
+
+    order_id: int
+    book: int
+    side: int
+    account: int
+    price: int
+    qty: int  # the total: what is filled plus what is open
+    leaves: int
+    client_ref: int
+    tif: int
+    expiry_ns: int  # 0 unless GTD
+    hold_micro: int  # micro-yuan; 0 for sells and where funds are not checked
+
+
+class ReferenceEvents(bytes):
+    """The event records of one batch: a buffer of 64-byte records that also reads as a sequence of `Event`."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return super().__len__() // RECORD_SIZE
+
+    def __iter__(self) -> Iterator[Event]:
+        return map(Event._make, EVENT.iter_unpack(self))
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return list(self)[index]
+        count = len(self)
+        if not -count <= index < count:
+            raise IndexError(f"event {index} of {count}")
+        return Event._make(EVENT.unpack_from(self, index % count * RECORD_SIZE))
+
+    def __bytes__(self) -> bytes:
+        return memoryview(self).tobytes()
+
+    def __repr__(self) -> str:
+        return f"<Events {len(self)}>"
+
+
+def check_max_orders(max_orders: int) -> int:
+    """max_orders as given, or ValueError: level totals must fit 64 bits (max_orders x MAX_QTY_LOTS)."""
+    if not 1 <= max_orders <= MAX_ORDERS:
+        raise ValueError(f"max_orders must be 1 to {MAX_ORDERS}, not {max_orders}")
+    return max_orders
+
+
+def check_sequence(first_seq: int, seq_step: int, count: int) -> None:
+    """ValueError unless every sequence number of the batch fits a signed 64-bit integer."""
+    if first_seq < 0 or seq_step < 0 or first_seq + seq_step * max(count - 1, 0) > MAX_SEQ:
+        raise ValueError(f"sequence numbers {first_seq} + i x {seq_step} must stay within 0 to {MAX_SEQ}")
+
+
+def check_walk(n_books: int, max_books: int) -> None:
+    """ValueError unless a site walk asks for 0 to max_books books."""
+    if not 0 <= n_books <= max_books:
+        raise ValueError(f"a walk takes 0 to {max_books} books, not {n_books}")
+
+
+MAX_ORDERS = 16_000_000
+MAX_SEQ = 2**63 - 1

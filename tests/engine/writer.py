@@ -1,0 +1,37 @@
+"""A process of its own that submits commands and says on stdout what was answered; tests kill it.
+
+writer.py FOLDER FIRST COUNT [LIMIT_BYTES]
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+
+from toy import ToyVenue, some_commands
+
+from exchange.adapters.journal_file import open_sequencer
+from exchange.engine.journal import BLOCK, JournalError
+
+
+def main(folder: str, first: int, count: int, limit_bytes: int = 0) -> int:
+    try:
+        sequencer, _ = open_sequencer(folder, ToyVenue, ToyVenue.restore, segment_bytes=20 * BLOCK)
+    except JournalError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    if limit_bytes:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+    os.write(1, b"open\n")
+    commands = some_commands(count, first)
+    while sequencer.seq < first + count:
+        start = sequencer.seq - first
+        answers = sequencer.submit(commands[start : start + 1 + start % 5])
+        os.write(1, b"%d\n" % answers[-1].seq)
+    sequencer.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], *map(int, sys.argv[2:])))
