@@ -35,7 +35,10 @@ class VenueLike(Protocol):
         body_hash: bytes = b"",
         valid_until_ns: int = 0,
     ) -> Sequence[Any]:
-        """The events of one command; refusals are events, an exception is a fault of ours and halts the process."""
+        """The events of one command; refusals are events, an exception is a fault of ours and halts the process.
+
+        idem_key is empty for a command that creates nothing under a client id.
+        """
         ...
 
     def snapshot(self) -> bytes:

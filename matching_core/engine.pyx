@@ -7,6 +7,7 @@ comes between two commands, never inside one.
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.number cimport PyNumber_Index
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -173,9 +174,11 @@ cdef class Engine:
         seq = core.next_seq if seq is None else seq
         check_sequence(seq, 0, 1)
         try:
-            c.op, c.side, c.order_type, c.tif, c.stp, c.flags, c.reserved = op, side, order_type, tif, stp, flags, 0
-            c.book, c.account, c.order_id, c.price, c.qty, c.aux = book, account, order_id, price, qty, aux
-            c.expiry_ns, c.client_ref = expiry_ns, client_ref
+            c.op, c.side, c.order_type = PyNumber_Index(op), PyNumber_Index(side), PyNumber_Index(order_type)
+            c.tif, c.stp, c.flags = PyNumber_Index(tif), PyNumber_Index(stp), PyNumber_Index(flags)
+            c.reserved, c.book, c.account = 0, PyNumber_Index(book), PyNumber_Index(account)
+            c.order_id, c.price, c.qty = PyNumber_Index(order_id), PyNumber_Index(price), PyNumber_Index(qty)
+            c.aux, c.expiry_ns, c.client_ref = PyNumber_Index(aux), PyNumber_Index(expiry_ns), PyNumber_Index(client_ref)
         except OverflowError:
             fitted, misfit = fit(op, side, order_type, tif, stp, flags, book, account, order_id, price, qty, aux,
                                  expiry_ns, client_ref)

@@ -18,11 +18,15 @@ _CRC = Struct("<I")
 ROWS = {  # canonical order of the sections, and of the rows in each
     "META": Struct("<QQ"),  # next seq, max_orders
     "CORE": Struct("<qII4I"),  # now_ns, check_funds, listed_only, fee tables in ppm
-    "BOOK": Struct("<IIqqq"),  # listed books by id: book, capacity group, value_micro, max order qty or 0, gate_ns or 0
+    "BOOK": Struct(
+        "<IIqqq"
+    ),  # listed books by id: book, capacity group, value_micro, max order qty or 0, gate_ns or 0
     "ACCT": Struct("<II5q"),  # accounts by id: account, firm, purses in Bucket order
     "CAPA": Struct("<IIqq"),  # by (account, group), never all zero: account, group, attested, sold
     "POSN": Struct("<IIqq"),  # by (account, book), never all zero: account, book, bought, sold
-    "ORDR": Struct("<QQqqqqqIIIBBH"),  # walk by book id, bids then asks, best to worst, FIFO; fields: ORDER_FIELDS
+    "ORDR": Struct(
+        "<QQqqqqqIIIBBH"
+    ),  # walk by book id, bids then asks, best to worst, FIFO; fields: ORDER_FIELDS
 }
 ORDER_FIELDS = (
     "order_id", "client_ref", "price", "qty", "leaves", "expiry_ns", "done_micro", "book", "account", "fee_ppm",

@@ -43,7 +43,7 @@ def fit(*values: int) -> tuple[Command, int]:
             reasons.append(reason)
             value = min(max(value, low), high)
         fitted.append(value)
-    command = Command(*fitted[:6], 0, *fitted[6:])
+    command = Command._make([*fitted[:6], 0, *fitted[6:]])
     if not reasons:
         return command, 0
     if command.op not in KNOWN_OPS:

@@ -30,7 +30,10 @@ def check_orders(orders: Iterable[Order], now_ns: int) -> None:
     """C1, C2, T1 over all live orders, given book by book in walk order."""
     best_bid: dict[int, int] = {}
     for order in orders:
-        need(1 <= order.leaves <= order.qty, f"C2: order {order.order_id} has leaves {order.leaves} of {order.qty}")
+        need(
+            1 <= order.leaves <= order.qty,
+            f"C2: order {order.order_id} has leaves {order.leaves} of {order.qty}",
+        )
         is_gtd = order.tif == TimeInForce.GTD
         need(is_gtd or order.tif == TimeInForce.GTC, f"I2: order {order.order_id} rests though it may not")
         need(is_gtd == (order.expiry_ns > 0), f"T1: order {order.order_id} has the wrong kind of expiry")
@@ -47,7 +50,9 @@ def check_money(orders: Iterable[Order], accounts: Mapping[int, Money]) -> None:
     for order in orders:
         holds[order.account] += order.hold_micro
     for account, money in accounts.items():
-        need(money.order_holds == holds[account], f"HM2: holds of account {account} differ from its open buys")
+        need(
+            money.order_holds == holds[account], f"HM2: holds of account {account} differ from its open buys"
+        )
         held = money.purses[Bucket.HELD]
         need(money.order_holds <= held, f"HM2: account {account} holds less than its open buys need")
         for bucket, purse in zip(Bucket, money.purses, strict=True):
@@ -55,7 +60,10 @@ def check_money(orders: Iterable[Order], accounts: Mapping[int, Money]) -> None:
             need(purse >= 0 or is_outside_cash, f"balance: {bucket.name} of account {account} is below zero")
         is_outside = account == OUTSIDE_ACCOUNT
         need(is_outside or sum(money.purses) <= MAX_MONEY_MICRO, f"balance: account {account} owns too much")
-    need(sum(sum(money.purses) for money in accounts.values()) == 0, "balance: the sum of all balances is not 0")
+    need(
+        sum(sum(money.purses) for money in accounts.values()) == 0,
+        "balance: the sum of all balances is not 0",
+    )
 
 
 def check_capacity(

@@ -85,7 +85,9 @@ def _check_capacities(rows: list[tuple], traders: set[int], groups: set[int]) ->
     _need_ascending([row[:2] for row in rows], "capacities")
     for account, group, attested, sold in rows:
         need(account in traders and group in groups, "has capacity of nobody or of no group")
-        need(0 <= sold <= attested <= MAX_QTY_LOTS and attested > 0, f"has capacity of {account} out of range")
+        need(
+            0 <= sold <= attested <= MAX_QTY_LOTS and attested > 0, f"has capacity of {account} out of range"
+        )
 
 
 def _check_positions(rows: list[tuple], traders: set[int], books: set[int] | None) -> None:

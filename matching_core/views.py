@@ -1,6 +1,7 @@
 """What both engines hand out when asked: one live order, and the events of one batch."""
 
 from collections.abc import Iterator
+from operator import index as as_int
 from typing import NamedTuple
 
 from .records import EVENT, RECORD_SIZE, Event
@@ -30,7 +31,7 @@ class ReferenceEvents(bytes):
     def __len__(self) -> int:
         return super().__len__() // RECORD_SIZE
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[Event]:  # type: ignore[override]  # a sequence of events, not of bytes
         return map(Event._make, EVENT.iter_unpack(self))
 
     def __getitem__(self, index):
@@ -50,14 +51,15 @@ class ReferenceEvents(bytes):
 
 def check_max_orders(max_orders: int) -> int:
     """max_orders as given, or ValueError: level totals must fit 64 bits (max_orders x MAX_QTY_LOTS)."""
-    if not 1 <= max_orders <= MAX_ORDERS:
+    if not 1 <= as_int(max_orders) <= MAX_ORDERS:
         raise ValueError(f"max_orders must be 1 to {MAX_ORDERS}, not {max_orders}")
     return max_orders
 
 
 def check_sequence(first_seq: int, seq_step: int, count: int) -> None:
     """ValueError unless every sequence number of the batch fits a signed 64-bit integer."""
-    if first_seq < 0 or seq_step < 0 or first_seq + seq_step * max(count - 1, 0) > MAX_SEQ:
+    last_seq = as_int(first_seq) + as_int(seq_step) * max(count - 1, 0)
+    if first_seq < 0 or seq_step < 0 or last_seq > MAX_SEQ:
         raise ValueError(f"sequence numbers {first_seq} + i x {seq_step} must stay within 0 to {MAX_SEQ}")
 
 

@@ -46,7 +46,7 @@ MAX_BUDGET_MICRO = 1_000_000_000_000 * MICRO
 MAX_DATA_MB = 10**12
 MAX_CHIPS = 16
 MIN_FACTOR_PPM, MAX_FACTOR_PPM = PPM // 1_000, 1_000 * PPM
-MAX_LATENCY_US = 1_000_000  # also what an empty max_latency_ms means: any latency
+ANY_LATENCY_US, MAX_LATENCY_US = 0, 1_000_000
 MAX_NOTICE_MIN = 7 * 24 * 60
 MAX_OFFER_NS = 400 * NS_PER_DAY
 
@@ -271,7 +271,7 @@ def _task_row(cells: Cells, venue: SetVenue, known: _Known) -> TaskRow:
         participant=cells.code("account"),
         client_order_id=cells.code("task_id"),
         access_region=known.check(cells.code("access_region"), known.regions, "access_region", "region"),
-        max_latency_us=cells.scaled_or("max_latency_ms", 1_000, 1, MAX_LATENCY_US, MAX_LATENCY_US),
+        max_latency_us=cells.scaled_or("max_latency_ms", 1_000, 0, MAX_LATENCY_US, ANY_LATENCY_US),
         chips=_chips(cells, known),
         lots=lots,
         periods=periods,

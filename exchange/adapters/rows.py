@@ -60,6 +60,10 @@ _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]*", re.ASCII)
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
 )
+_CELL = r'(?:"(?:[^"]|"")*"|[^",]*)'
+_QUOTED_LINE = re.compile(f"{_CELL}(?:,{_CELL})*")
+_CELL = r'(?:"(?:[^"]|"")*"|[^",]*)'
+_QUOTED_LINE = re.compile(f"{_CELL}(?:,{_CELL})*")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
@@ -342,14 +346,11 @@ def _split_cells(name: str, number: int, raw: bytes) -> tuple[int, list[str]] | 
         return Problem(
             name, number, "", "encoding", f"byte {error.start + 1} is not UTF-8; save the file as UTF-8"
         )
+    if '"' in text and _QUOTED_LINE.fullmatch(text) is None:
+        message = 'a quote stands where none may; write "a, ""b"" c" and keep a cell on one line'
+        return Problem(name, number, "", "quotes", message)
     try:
         cells = next(csv.reader([text], strict=True))
     except csv.Error as error:
-        return Problem(
-            name,
-            number,
-            "",
-            "quotes",
-            f'{error}; write a quote inside a quoted cell as "" and end the cell with "',
-        )
+        return Problem(name, number, "", "quotes", f"{error}; end lines with a line feed")
     return number, [cell.strip() for cell in cells]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from exchange.adapters.catalogue_files import chip_code
 from exchange.adapters.draws import Draws
-from exchange.adapters.market_files import DEFAULT_VENUE, TaskRow
+from exchange.adapters.market_files import ANY_LATENCY_US, DEFAULT_VENUE, TaskRow
 from exchange.adapters.reference_prices import USD_RATE_PPM, list_price_micro, to_tick
 from exchange.adapters.rows import CellError, Cells, Columns, Problem, read_records
 from exchange.domain.commands import SetVenue, SubmitTask, Task, TaskChip
@@ -49,12 +49,11 @@ BUYERS = 300
 WUHAN = "hubei-wuhan"
 OTHER_HUBEI = ("jingzhou", "yichang", "xiangyang", "huangshi", "shiyan", "jingmen")
 CITIES = ("beijing", "shanghai", "guangzhou", "shenzhen", "chengdu", "nanjing", "hangzhou", "xian")
-ANY_LATENCY_US = 1_000_000
 
-# Equally spaced quantiles, straight lines between: caps per thousand of the list price, megabytes, spare
-# periods.
+# Equally spaced quantiles, straight lines between: caps per thousand of the list price, megabytes of data
+# for each card-hour, spare periods.
 CAP_QUANTILES = (600, 800, 920, 1_010, 1_100, 1_180, 1_270, 1_390, 1_560, 1_850, 2_600)
-DATA_MB_QUANTILES = (100, 1_000, 3_000, 8_000, 20_000, 50_000, 120_000, 300_000, 800_000)
+DATA_MB_QUANTILES = (50, 200, 500, 1_000, 2_000, 4_000, 10_000)
 SPARE_TIGHT = (0, 1, 1, 2, 3)
 SPARE_LOOSE = (4, 8, 12, 24, 36, 60)
 
@@ -286,7 +285,7 @@ class _Wish:
     max_latency_us: int
     cap_micro: int
     spare_periods: int
-    data_mb: int
+    data_mb_per_card_hour: int
     data_region: str
     lane: str
     min_green_ppm: int
@@ -313,7 +312,7 @@ def _draw_wish(pod: _Pod, options: _Options) -> _Wish:
         max_latency_us=(20_000 if place == "city" else 10_000) if is_tight else ANY_LATENCY_US,
         cap_micro=to_tick(cap, options.venue.tick_micro),
         spare_periods=spare,
-        data_mb=data_mb if has_data else 0,
+        data_mb_per_card_hour=data_mb if has_data else 0,
         data_region=(access if is_local else WUHAN) if has_data else "",
         lane="economy" if is_economy and not is_tight else "standard",
         min_green_ppm=PPM // 2 if is_green and not is_tight else 0,
@@ -325,7 +324,8 @@ def _draw_wish(pod: _Pod, options: _Options) -> _Wish:
 def _task(name: str, pod: _Pod, periods: int, submit_ns: int, wish: _Wish, venue: SetVenue) -> Task:
     period_ns = venue.period_min * NS_PER_MINUTE
     first_ns = div_ceil(submit_ns + venue.gate_min * NS_PER_MINUTE + 1, period_ns) * period_ns
-    moving_periods = 1 if wish.data_mb else 0  # the data must be there first
+    card_minutes = div_ceil(pod.lots * periods * venue.period_min, venue.lots_per_card)
+    moving_periods = 1 if wish.data_mb_per_card_hour else 0  # the data must be there first
     spare = min(wish.spare_periods + moving_periods, max(0, venue.horizon_periods - periods - 1))
     return Task(
         participant=wish.buyer,
@@ -338,7 +338,7 @@ def _task(name: str, pod: _Pod, periods: int, submit_ns: int, wish: _Wish, venue
         earliest_start_ns=submit_ns,
         deadline_ns=first_ns + (periods + spare) * period_ns,
         price_cap_micro=wish.cap_micro,
-        data_mb=wish.data_mb,
+        data_mb=div_ceil(wish.data_mb_per_card_hour * card_minutes, 60),
         data_region=wish.data_region,
         lane=wish.lane,
         min_green_ppm=wish.min_green_ppm,

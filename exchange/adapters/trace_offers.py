@@ -116,7 +116,7 @@ def _supply(demand: Demand, venue: SetVenue, supply_permille: int) -> list[tuple
 
 
 def _sellers(chip: str, lists: PriceLists, seed: int, usd_rate_ppm: int) -> list[_Seller]:
-    """Everybody who lists the chip or a neighbour, in a drawn order."""
+    """Everybody who lists the chip or a neighbour: first whose price is the lower median, then in a drawn order."""
     listed: dict[str, dict[str, Quote]] = {}
     for quote in lists.quotes:
         listed.setdefault(quote.provider, {})[quote.chip] = quote
@@ -125,10 +125,13 @@ def _sellers(chip: str, lists: PriceLists, seed: int, usd_rate_ppm: int) -> list
         price_usd = _price_usd(chip, provider, quotes, seed)
         if price_usd:
             sellers.append(_seller(provider, price_usd * usd_rate_ppm // PPM, seed))
-    return sorted(
-        sellers,
-        key=lambda seller: (Draws(seed, "rank", seller.provider, chip).below(1 << 40), seller.provider),
+    sellers.sort(key=lambda seller: (seller.price_micro, seller.provider))
+    middle = sellers[(len(sellers) - 1) // 2 : (len(sellers) + 1) // 2]
+    others = [seller for seller in sellers if seller not in middle]
+    others.sort(
+        key=lambda seller: (Draws(seed, "rank", seller.provider, chip).below(1 << 40), seller.provider)
     )
+    return middle + others
 
 
 def _price_usd(chip: str, provider: str, quotes: dict[str, Quote], seed: int) -> int:

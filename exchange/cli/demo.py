@@ -15,6 +15,7 @@ command = typer.Typer()
 def demo(
     out: Path | None = typer.Option(None, help="Folder for the results; by default cpx-demo, cpx-demo-2, …"),
     seed: int = typer.Option(1, min=0, help="Another seed, another day; the same seed, the same bytes."),
+    tasks: int = typer.Option(2500, min=1, help="How many tasks the day has; supply follows."),
     engine: Engine | None = typer.Option(None, help="Matching engine; by default the compiled one where it is built."),
     resume: bool = typer.Option(False, "--resume", help="Go on with a run that was interrupted."),
     force: bool = typer.Option(False, "--force", help="Replace a former run in the folder."),
@@ -28,6 +29,7 @@ def demo(
     folder = out or free_folder("cpx-demo")
     prepare_folder(folder, resume=resume, force=force)
     from exchange.replay.run import RunOptions
-    from exchange.replay.scenario import demo_day
+    from exchange.replay.scenario import market_day
 
-    run_and_show(demo_day(seed), RunOptions(folder, seed, name="demo", command=f"demo --seed {seed}"), as_json=as_json)
+    options = RunOptions(folder, seed, name="demo", command=f"demo --seed {seed} --tasks {tasks}")
+    run_and_show(market_day(seed, tasks), options, as_json=as_json)

@@ -16,8 +16,8 @@ from exchange import __version__
 
 COMMANDS = {
     "demo": "Run a whole market day on your machine: orders, trades, delivery, settlement.",
-    "replay": "Run a journal again and compare the state hash.",
-    "report": "Write statements from a journal.",
+    "replay": "Run a market on your own files: tasks and offers in, trades and statements out.",
+    "report": "Show what came of a run: fills, prices, reasons, statements.",
     "verify": "Check a journal and its snapshots without starting the venue.",
     "doctor": "Show what this machine has, what is missing, and the command that mends it.",
     "bench": "Measure the engine and compare with the goals.",

@@ -172,6 +172,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("offers", f"{summary['offers']:,}"),
         ("tasks", f"{summary['tasks']:,}"),
         ("filled", f"{filled:,} ({100 * filled // tasks} %)"),
+        *([("partly filled (bulk)", f"{summary['partly']:,}")] if summary["partly"] else []),
         ("unfilled", f"{summary['unfilled']:,}"),
     ]
     lines += [(f"  {reason}", f"{count:,}") for reason, count in summary["unfilled_by_reason"].items()]
@@ -179,7 +180,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("trades", f"{summary['trades']:,}"),
         ("notional, yuan", summary["notional"]),
         ("paid to providers and shares, yuan", summary["paid"]),
-        ("refunds to buyers, yuan", summary["refunds"]),
+        ("refunds to buyers, yuan", summary["refund"]),
         ("damages to buyers, yuan", summary["damages"]),
         ("ledger sum, micro-yuan", str(summary["ledger_sum"])),
     ]

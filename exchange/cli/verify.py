@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from exchange.engine.sequencer import Machine
 
 JSON_SCHEMA = 1  # raised when a key of --json changes its meaning
-FINE, DIFFERS, NOTHING, BROKEN, DAMAGED = 0, 65, 66, 70, 78
+FINE, DIFFERS, NOTHING, UNAVAILABLE, DAMAGED = 0, 65, 66, 69, 78
 
-command = typer.Typer()
+command = typer.Typer(add_completion=False)
 
 
 class Engine(StrEnum):
@@ -65,13 +65,17 @@ def verify(
 ) -> None:
     """Check a journal and its snapshots without starting the venue; nothing is changed.
 
-    Exit codes: 0 fine, 65 a hash differs, 66 nothing there, 70 the venue itself stopped (a fault of CPX), 73 in use
-    by a running venue, 78 damaged.
+    Exit codes: 0 fine, 65 a hash differs, 66 nothing there, 69 no such engine, 70 the venue itself stopped
+    (a fault of CPX), 73 in use by a running venue, 78 damaged.
     """
     if engine is not None:
         os.environ["CPX_ENGINE"] = engine.value  # read when matching_core is imported, which is below
     verdict = Verdict(str(folder))
-    run(verdict, folder, show_progress=not as_json)
+    try:
+        run(verdict, folder, engine, show_progress=not as_json)
+    except ImportError as error:
+        typer.echo(f"cpx: {error}", err=True)
+        raise typer.Exit(UNAVAILABLE) from None
     if as_json:
         typer.echo(json.dumps({"schema": JSON_SCHEMA, **asdict(verdict)}, indent=2))
     else:
@@ -79,7 +83,7 @@ def verify(
     raise typer.Exit(verdict.exit_code)
 
 
-def run(verdict: Verdict, folder: Path, *, show_progress: bool) -> None:
+def run(verdict: Verdict, folder: Path, engine: Engine | None, *, show_progress: bool) -> None:
     """Fills in the verdict; every way to fail is an exit code and a sentence, never a traceback."""
     from exchange.adapters.journal_file import Lock, list_segments, list_snapshots, locate
     from exchange.domain.venue import Venue
@@ -88,6 +92,8 @@ def run(verdict: Verdict, folder: Path, *, show_progress: bool) -> None:
     from exchange.engine.sequencer import Machine, VenueHalted
     from matching_core import IMPLEMENTATION
 
+    if engine is not None and engine.value != IMPLEMENTATION:
+        raise ImportError(f"the {IMPLEMENTATION} engine is loaded already, not the {engine.value} one")
     verdict.engine = IMPLEMENTATION
     places = locate(folder)
     try:
@@ -247,9 +253,11 @@ def show(verdict: Verdict) -> None:
     )
     table = Table(show_header=False, box=None, title=escape(verdict.folder), title_justify="left")
     for name, value in rows:
-        table.add_row(name, value)
+        if value:
+            table.add_row(name, value)
     console = Console(highlight=False)
-    console.print(table)
+    if verdict.segments:
+        console.print(table)
     for note in verdict.notes:
         if note != verdict.verdict:
             console.print(f"note: {note}", markup=False, soft_wrap=True)

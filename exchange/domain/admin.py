@@ -21,12 +21,11 @@ from exchange.domain.commands import (
 from exchange.domain.books import absorb
 from exchange.domain.events import Acknowledged
 from exchange.domain.explain import explain
-from exchange.domain.instrument import LATENCY_CLASSES, MAX_FAMILIES, POWERS, Family
+from exchange.domain.instrument import LATENCY_CLASSES, MAX_FAMILIES, PERIOD_ZERO_NS, POWERS, Family
 from exchange.domain.offers import place_listed, release_blocks
 from exchange.domain.reasons import Refusal, VenueReason
-from exchange.domain.routing import eligible_families
 from exchange.domain.state import Attestation, Participant, Site, TaskEntry
-from exchange.domain.tasks import drain, end_task, expire, explain_dying
+from exchange.domain.tasks import drain, end_task, expire, explain_dying, reroute
 from exchange.domain.units import NS_PER_DAY, PPM, div_ceil
 
 
@@ -61,6 +60,10 @@ def set_venue(v, command: SetVenue) -> None:
 def load_catalogue(v, command: LoadCatalogue) -> None:
     """LoadCatalogue: refused whole when one row is wrong."""
     v.state.catalogue = catalogue_rules.load(command, v.state.catalogue)
+    reroute(v)
+    for offer in v.state.offers.values():  # a nearer region or a faster link may make any ask fit a waiting task
+        for period in offer.open:
+            v.mark_dirty(offer.family, period)
     v.emit(Acknowledged("LoadCatalogue", f"{len(command.chips)} chips, {len(command.regions)} regions"))
 
 
@@ -133,9 +136,7 @@ def list_family(v, command: ListFamily) -> None:
         raise Refusal(VenueReason.INVALID_SETTING, f"at most {MAX_FAMILIES} families can be listed")
     state.families.append(family)
     v.family_numbers[family.code] = family.number
-    for entry in state.tasks.values():
-        v.unindex_families(entry)
-        v.index_families(entry, eligible_families(v, entry.task))
+    reroute(v)
     v.emit(Acknowledged("ListFamily", family.code))
 
 
@@ -216,7 +217,7 @@ def add_site(v, command: AddSite) -> None:
     v.known_region(command.region)
     if v.state.catalogue.regions[command.region].kind == "access":
         raise Refusal(VenueReason.UNKNOWN_REGION, f"{command.region} is access-only: nothing is hosted there")
-    if command.site in v.state.sites:
+    if f"site:{command.site}" in v.account_numbers:
         raise Refusal(VenueReason.DUPLICATE_ID, f"site {command.site} exists already")
     account = open_account(v, f"site:{command.site}", owner.firm)
     v.state.sites[command.site] = Site(command.site, owner.name, command.region, account)
@@ -252,6 +253,8 @@ def advance(v, command: AdvanceTime) -> None:
     before_ns, now_ns = v.state.now_ns, command.now_ns
     if not before_ns <= now_ns or not v.is_time(now_ns):
         raise Refusal(VenueReason.TIME_BACKWARDS, f"log time is {before_ns}, not {now_ns}")
+    if not PERIOD_ZERO_NS <= now_ns <= v.last_time_ns():
+        raise Refusal(VenueReason.INVALID_WINDOW, "log time is before 2020, or beyond the last period that has a number")
     dying = explain_dying(v, now_ns)
     v.state.now_ns = now_ns
     events = v.core_do(Op.ADVANCE_TIME, aux=now_ns)

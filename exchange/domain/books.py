@@ -78,8 +78,10 @@ def _absorb_trade(v, trade: Event, posted: Event, take) -> None:
         v.drop_bid(posted.order_id)
 
 
-def make_obligation(v, deal, offer: Offer, period: int, lots: int, price_ticks: int, cost: int, fee: int) -> None:
-    """Records what the seller owes now, secures it (HM5) and reports the trade."""
+def make_obligation(
+    v, deal, offer: Offer, period: int, lots: int, price_ticks: int, cost: int, fee: int, is_block: bool = False
+) -> None:
+    """Records what the seller owes now, secures it (HM5) and reports the trade; is_block = outside the books (MB1)."""
     state = v.state
     number = v.take_number()
     book = book_id(offer.family, period)
@@ -99,7 +101,7 @@ def make_obligation(v, deal, offer: Offer, period: int, lots: int, price_ticks: 
     instrument = v.instrument_code(offer.family, period)
     v.emit(Traded(
         number, deal.buyer, offer.participant, offer.site, instrument, v.periods.start(period), lots,
-        price_ticks * v.settings.tick_micro, cost, fee, deal.client_id, offer.offer_id, offer.is_block, v.tariff.version,
+        price_ticks * v.settings.tick_micro, cost, fee, deal.client_id, offer.offer_id, is_block, v.tariff.version,
     ))  # fmt: skip
 
 

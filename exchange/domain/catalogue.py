@@ -7,6 +7,7 @@ from exchange.domain.instrument import LATENCY_CLASSES
 from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.units import MICRO, NS_PER_SECOND, div_ceil
 
+MAX_CHIPS = 4000  # chip number and period make one 32-bit capacity group
 _CLASS_ORDER = {name: place for place, name in enumerate(LATENCY_CLASSES)}
 
 
@@ -44,7 +45,14 @@ def _refuse(message: str) -> Refusal:
     return Refusal(VenueReason.INVALID_CATALOGUE, message, "mend the catalogue file and load it again")
 
 
+def _check_code(code: str) -> None:
+    """Codes are parts of instrument codes and of account names."""
+    if not (0 < len(code) <= 36 and code.isascii() and code.isprintable() and "/" not in code):
+        raise _refuse(f"code {code[:40]!r} must be 1 to 36 printable ASCII characters without a slash")
+
+
 def _check_chip(chip: Chip) -> None:
+    _check_code(chip.code)
     if chip.family not in ("ai", "general", "super"):
         raise _refuse(f"chip {chip.code}: family {chip.family!r} is none of ai, general, super")
     if min(chip.fp16_gflops, chip.memory_gb, chip.watts) <= 0:
@@ -52,6 +60,7 @@ def _check_chip(chip: Chip) -> None:
 
 
 def _check_region(region: Region) -> None:
+    _check_code(region.code)
     if region.kind not in ("cluster", "edge", "access"):
         raise _refuse(f"region {region.code}: kind {region.kind!r} is none of cluster, edge, access")
     if abs(region.longitude_mdeg) > 180_000 or abs(region.latitude_mdeg) > 90_000:
@@ -92,8 +101,8 @@ def load(command: LoadCatalogue, before: Catalogue) -> Catalogue:
         _check_region(region)
         if regions.setdefault(region.code, region) is not region:
             raise _refuse(f"region {region.code}: given twice")
-    if not chips or not regions:
-        raise _refuse("a catalogue needs at least one chip and one region")
+    if not 0 < len(chips) <= MAX_CHIPS or not regions:
+        raise _refuse(f"a catalogue needs 1 to {MAX_CHIPS} chips and at least one region")
     reach = _check_reach(command.reach, regions)
     links: dict[tuple[str, str], Link] = {}
     for link in command.links:

@@ -122,7 +122,7 @@ class Traded:
 class Relaxation:
     """The least change in one dimension that alone would fill a task, verified by trying it."""
 
-    dimension: str  # cap | deadline | latency | chip | cards | region
+    dimension: str  # cap | deadline | latency | chip | cards | region | power
     change: str  # the new value, for people
     delivered_micro: int  # cost of the fill it would give
     instrument: str  # first hour of that fill

@@ -19,7 +19,7 @@ def explain(v, entry: TaskEntry, canceled: bool = False) -> Explanation:
     task = entry.task
     found = [
         relaxed
-        for attempt in (_cap, _deadline, _latency, _chip, _cards, _region)
+        for attempt in (_cap, _deadline, _latency, _chip, _cards, _region, _power)
         if (relaxed := attempt(v, task, entry.budget_micro)) is not None
     ]
     binding = min(found, key=lambda r: r.delivered_micro).dimension if found else ""
@@ -115,7 +115,7 @@ def _latency(v, task: Task, limit: int) -> Relaxation | None:
 def _chip(v, task: Task, limit: int) -> Relaxation | None:
     """Any other chip of the catalogue at factor 1: the one that gives the cheapest fill."""
     named = {item.chip for item in task.chips}
-    others = tuple(TaskChip(code) for code in v.state.catalogue.chips if code not in named)
+    others = tuple(TaskChip(code) for code in sorted(v.state.catalogue.chips) if code not in named)
     if not others:
         return None
     relaxed = replace(task, chips=others)
@@ -147,3 +147,12 @@ def _region(v, task: Task, limit: int) -> Relaxation | None:
     relaxed = replace(task, allowed_regions=())
     found = best_block(v, relaxed, eligible_families(v, relaxed), limit)
     return found and _answer(v, "region", f"also allow {found.eligible.region}", found)
+
+
+def _power(v, task: Task, limit: int) -> Relaxation | None:
+    """Grid power where the task asks for green."""
+    if not task.min_green_ppm:
+        return None
+    relaxed = replace(task, min_green_ppm=0)
+    found = best_block(v, relaxed, eligible_families(v, relaxed), limit)
+    return found and _answer(v, "power", "take grid power", found)

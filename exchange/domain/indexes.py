@@ -50,7 +50,7 @@ class Indexes:
         self.unplaced_offers: set[int] = set()
         self.block_offers: set[int] = set()
         self.family_blocks: dict[int, list[int]] = {}  # family -> block offers in order of number
-        self.family_sites: dict[int, list[str]] = {}  # family -> sites that ever offered in it, by name
+        self.family_sites: dict[int, list[str]] = {}  # family -> sites with live offers in it, by name
         self.ask_owner: dict[int, tuple[int, int]] = {}  # core order id -> (offer, period)
 
     def index_offer(self, offer: Offer) -> None:
@@ -77,6 +77,12 @@ class Indexes:
         if offer.is_block:
             self.block_offers.discard(offer.number)
             self.family_blocks[offer.family].remove(offer.number)
+            if not self.family_blocks[offer.family]:
+                del self.family_blocks[offer.family]
+        if all(self.state.offers[number].family != offer.family for number in self.offers_at_site[offer.site]):
+            self.family_sites[offer.family].remove(offer.site)
+            if not self.family_sites[offer.family]:
+                del self.family_sites[offer.family]
 
     def offers_of_site(self, site: str) -> list[Offer]:
         """Live offers of a site by number."""
@@ -104,6 +110,12 @@ class Indexes:
         """RT4: an ask is new or better here."""
         if family in self.waiting_in_family:
             self.state.dirty.setdefault(family, set()).add(period)
+
+    def mark_residue(self, offer: Offer) -> None:
+        """RT4, MB3: less of a block offer is left, so a smaller fill may be allowed in any of its open periods."""
+        for period, ask in offer.open.items():
+            if not ask.order_id:
+                self.mark_dirty(offer.family, period)
 
     # --- bids ---
 

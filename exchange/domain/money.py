@@ -7,6 +7,7 @@ max(alpha x max(price, fix), fix - price) + lambda x price per card-hour, re-mar
 from matching_core.enums import Bucket, Kind, Op
 
 from exchange.domain.events import MarginShort, Moved
+from exchange.domain.instrument import book_id
 from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Ask, Obligation, Offer, Participant
 from exchange.domain.units import PPM, div_ceil, format_micro
@@ -58,9 +59,10 @@ def card_hours_micro(v, price_micro_ppm: int, lots: int) -> int:
     return div_ceil(price_micro_ppm * lots * settings.period_min, 60 * settings.lots_per_card * PPM)
 
 
-def entry_margin(v, offer: Offer, period: int, lots: int) -> int:
-    """HM4: the share of the ask's own price that open lots of one period need."""
-    return card_hours_micro(v, v.settings.entry_margin_ppm * offer.price_ticks(period) * v.settings.tick_micro, lots)
+def entry_margin(v, family: int, period: int, ticks: int, lots: int) -> int:
+    """HM4: the share of the fix (of the ask's own price where there is none) that open lots of one period need."""
+    base_micro = known_fix(v, family, book_id(family, period)) or ticks * v.settings.tick_micro
+    return card_hours_micro(v, v.settings.entry_margin_ppm * base_micro, lots)
 
 
 def sold_margin(v, seller: Participant, price_micro: int, fix_micro: int, lots: int) -> int:
@@ -78,7 +80,7 @@ def known_fix(v, family: int, book: int) -> int:
 
 def lock_entry_margin(v, offer: Offer, period: int, ask: Ask) -> bool:
     """Locks the entry margin of an ask; False (and nothing locked) where free cash does not cover it."""
-    need = entry_margin(v, offer, period, ask.lots)
+    need = entry_margin(v, offer.family, period, offer.price_ticks(period), ask.lots)
     if balance(v, offer.participant, CASH) < need:
         return False
     who = offer.participant
@@ -88,8 +90,8 @@ def lock_entry_margin(v, offer: Offer, period: int, ask: Ask) -> bool:
 
 
 def shrink_entry_margin(v, offer: Offer, period: int, ask: Ask) -> None:
-    """Frees the entry margin that the ask's present lots do not need any more."""
-    keep = entry_margin(v, offer, period, ask.lots) if ask.lots else 0
+    """Frees the entry margin that the ask's present lots do not need any more; open asks are not re-marked at a fix."""
+    keep = min(ask.margin_micro, entry_margin(v, offer.family, period, offer.price_ticks(period), ask.lots))
     who = offer.participant
     move(v, (who, MARGIN), (who, CASH), ask.margin_micro - keep, "margin_free", f"offer:{offer.offer_id}")
     ask.margin_micro = keep

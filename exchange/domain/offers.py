@@ -94,10 +94,9 @@ def _prices(v, command: PlaceOffer, first: int) -> tuple[int, ...]:
 
 
 def _check_mix(v, offer: Offer) -> None:
-    """BB1: a block may touch several asks of a site, so a site's plain asks of a family share indivisible_ok."""
+    """BB1: a task may touch several asks of a site, released ones too (MB4), so its offers of a family share indivisible_ok."""
     for other in v.offers_of_site(offer.site):
-        same = other.family == offer.family and not other.is_block and not offer.is_block
-        if same and other.indivisible_ok != offer.indivisible_ok:
+        if other.family == offer.family and other.indivisible_ok != offer.indivisible_ok:
             raise Refusal(
                 VenueReason.MIXED_INDIVISIBLE, f"offer {other.offer_id} of this site differs in indivisible_ok",
                 "withdraw it first or use the same flag",
@@ -122,7 +121,7 @@ def _require_capacity(v, free_lots: int, lots: int, period: int) -> None:
 
 def _check_placeable(v, offer: Offer, listed: range) -> None:
     """RT1 and HM4 for the listed periods, read-only."""
-    margin = sum(money.entry_margin(v, offer, period, offer.lots) for period in listed)
+    margin = sum(money.entry_margin(v, offer.family, period, offer.price_ticks(period), offer.lots) for period in listed)
     money.require_cash(v, offer.participant, margin, "entry margin (HM4)")
     site, chip = v.state.sites[offer.site], v.state.families[offer.family - 1].chip
     for period in listed:
@@ -175,6 +174,7 @@ def _undo(v, offer: Offer, period: int, reason: str) -> None:
     ask = offer.open.pop(period)
     ask.lots = 0
     money.shrink_entry_margin(v, offer, period, ask)
+    v.mark_residue(offer)
     _skip(v, offer, period, reason)
 
 
@@ -226,6 +226,7 @@ def release_blocks(v, before_ns: int) -> None:
 
 
 def _release(v, offer: Offer, period: int) -> None:
+    v.mark_residue(offer)
     if v.periods.gate(period) <= v.state.now_ns:
         close_ask(v, offer.number, period, "gate")
         return
@@ -287,8 +288,7 @@ def amend(v, command: AmendOffer) -> None:
 
 def _check_amended(v, offer: Offer, lots: int, ticks: int, changed: list[int]) -> None:
     site, chip = v.state.sites[offer.site], v.state.families[offer.family - 1].chip
-    price_ppm = v.settings.entry_margin_ppm * ticks * v.settings.tick_micro
-    need = money.card_hours_micro(v, price_ppm, lots) * len(changed)
+    need = sum(money.entry_margin(v, offer.family, period, ticks, lots) for period in changed)
     have = sum(offer.open[period].margin_micro for period in changed)
     money.require_cash(v, offer.participant, need - have, "entry margin (HM4)")
     for period in changed:

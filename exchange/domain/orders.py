@@ -10,7 +10,7 @@ from exchange.domain.events import OrderChanged
 from exchange.domain.offers import price_to_ticks
 from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Bid
-from exchange.domain.tasks import drain
+from exchange.domain.tasks import drain_beside
 from exchange.domain.units import PPM, div_ceil
 
 
@@ -35,7 +35,7 @@ def place(v, command: PlaceOrder) -> None:
     notional = ticks * command.lots * v.value_micro
     hold = notional + div_ceil(notional * v.lane_fee_ppm("standard"), PPM)
     money.require_cash(v, command.participant, hold, "the hold of this bid (HM2)")
-    drain(v)
+    drain_beside(v, command.participant, hold, f"order:{command.client_order_id}")
     _send(v, command, buyer, family, period, ticks)
 
 
@@ -77,7 +77,7 @@ def amend(v, command: AmendOrder) -> None:
     notional = ticks * max(0, command.lots - filled) * v.value_micro
     need = notional + div_ceil(notional * v.lane_fee_ppm("standard"), PPM)  # never less than what the core will ask
     money.require_cash(v, command.participant, need - before.hold_micro, "the hold of the amended bid (HM2)")
-    drain(v)
+    drain_beside(v, command.participant, need - before.hold_micro, f"order:{command.client_order_id}")
     events = v.core_do(
         Op.AMEND, account=buyer.account, order_id=bid.order_id, price=ticks, qty=command.lots,
     )  # fmt: skip

@@ -18,8 +18,8 @@ CASH, ESCROW, MARGIN, BOND = Bucket.CASH, Bucket.ESCROW, Bucket.MARGIN, Bucket.B
 
 def run(v, command: SettlePeriod) -> None:
     """SettlePeriod: once per period, in order, after the dispute window."""
-    state, period = v.state, v.periods.at(command.period_start_ns) if v.is_time(command.period_start_ns) else -1
     v.require_tradable()
+    state, period = v.state, v.periods.at(command.period_start_ns) if v.is_time(command.period_start_ns) else -1
     if period < 0 or v.periods.start(period) != command.period_start_ns:
         raise Refusal(VenueReason.INVALID_WINDOW, "not the start of a period")
     if state.now_ns < v.periods.start(period + 1) + v.settings.dispute_min * NS_PER_MINUTE:

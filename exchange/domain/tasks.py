@@ -98,7 +98,8 @@ def _check_times(v, task: Task) -> None:
         raise _no(VenueReason.INVALID_WINDOW, "deadline or valid_until has passed")
     if task.deadline_ns > v.state.now_ns + 3650 * NS_PER_DAY:
         raise _no(VenueReason.INVALID_WINDOW, "the deadline is more than ten years ahead")
-    room = v.periods.at(task.deadline_ns) - v.periods.first_from(max(task.earliest_start_ns, v.state.now_ns))
+    first = max(v.periods.first_from(task.earliest_start_ns), v.periods.first_open(v.state.now_ns))
+    room = v.periods.at(task.deadline_ns) - first
     if room < task.periods:
         raise _no(
             VenueReason.INVALID_WINDOW, f"{task.periods} periods do not fit between start and deadline ({max(room, 0)} do)",
@@ -149,7 +150,7 @@ def submit(v, command: SubmitTask) -> None:
     entry = make_entry(v, task)
     hold = entry.budget_micro + div_ceil(entry.budget_micro * entry.fee_ppm, PPM)
     money.require_cash(v, task.participant, hold, "the hold of this task (HM1)")
-    drain(v)
+    drain_beside(v, task.participant, hold, f"task:{task.client_order_id}")
     entry.number, entry.stamp, entry.held_micro = v.take_number(), v.take_stamp(), hold
     who = task.participant
     money.move(v, (who, money.CASH), (who, money.HELD), hold, "hold", f"task:{task.client_order_id}")
@@ -158,11 +159,11 @@ def submit(v, command: SubmitTask) -> None:
     if try_fill(v, entry, families):
         return
     explanation = explain(v, entry)
-    if task.lane == "emergency":
+    entry.dies_ns = _dies_ns(v, task, families)
+    if task.lane == "emergency" or entry.dies_ns <= state.now_ns:  # the data cannot be anywhere in time
         end_task(v, entry, "expired", explanation)
         return
     v.emit(TaskWaiting(who, task.client_order_id, explanation))
-    entry.dies_ns = _dies_ns(v, task, families)
     state.tasks[entry.number] = entry
     v.index_task(entry, families)
     heappush(v.deaths, (entry.dies_ns, entry.number))
@@ -216,6 +217,8 @@ def _fill_block(v, entry: TaskEntry, found: Candidate) -> None:
         else:
             _take_asks(v, entry, deal, found.eligible.family, found.site, period, lots)
     assert entry.spent_micro == found.total_micro <= entry.budget_micro, (entry, found)
+    if found.offer in v.state.offers:
+        v.mark_residue(v.state.offers[found.offer])
     _free_hold(v, entry)
     instrument = v.instrument_code(found.eligible.family, found.start)
     v.emit(TaskFilled(
@@ -267,17 +270,26 @@ def _spend(entry: TaskEntry, cost: int, fee: int) -> None:
 
 
 def _take_asks(v, entry: TaskEntry, deal: Deal, family: int, site: str, period: int, lots: int) -> None:
-    """One leg from the plain asks of one site: TAKE in the core, which skips everybody else's orders (RT6)."""
-    events = v.core_do(
-        Op.TAKE, account=v.account(deal.buyer), aux=v.state.sites[site].account, book=v.book(family, period),
-        order_id=v.take_order_id(), price=MAX_PRICE_TICKS, qty=lots, order_type=LANES.index(entry.task.lane),
-        client_ref=entry.notional_micro,
-    )  # fmt: skip
-    assert events[0].kind == Kind.TRADE, events
-    absorb(v, events, deal)
-    for event in events:
-        if event.kind == Kind.POSTED:
-            _spend(entry, event.qty, event.price)
+    """One leg from the plain asks of one site, ask by ask: TAKE in the core, which skips everybody else's orders (RT6).
+
+    Each TAKE is limited to its ask's own price: price x lots is then what it costs, which the budget bounds.
+    """
+    for ticks, there, _ in v.site_asks(site, family, period):
+        taken = min(lots, there)
+        if taken == 0:
+            break
+        events = v.core_do(
+            Op.TAKE, account=v.account(deal.buyer), aux=v.state.sites[site].account, book=v.book(family, period),
+            order_id=v.take_order_id(), price=ticks, qty=taken, order_type=LANES.index(entry.task.lane),
+            client_ref=entry.notional_micro,
+        )  # fmt: skip
+        assert events[0].kind == Kind.TRADE, events
+        absorb(v, events, deal)
+        for event in events:
+            if event.kind == Kind.POSTED:
+                _spend(entry, event.qty, event.price)
+        lots -= taken
+    assert lots == 0, (site, family, period, lots)
 
 
 def _take_from_block(v, entry: TaskEntry, deal: Deal, offer, period: int, lots: int) -> None:
@@ -293,7 +305,7 @@ def _take_from_block(v, entry: TaskEntry, deal: Deal, offer, period: int, lots: 
     money.move(v, (deal.buyer, money.HELD), (deal.buyer, money.ESCROW), cost, "trade", deal.reference)
     money.move(v, (deal.buyer, money.HELD), (deal.buyer, money.ESCROW), fee, "fee", deal.reference)
     _spend(entry, cost, fee)
-    make_obligation(v, deal, offer, period, lots, price_ticks, cost, fee)
+    make_obligation(v, deal, offer, period, lots, price_ticks, cost, fee, is_block=True)
 
 
 def _free_hold(v, entry: TaskEntry) -> None:
@@ -329,12 +341,13 @@ def cancel(v, command: CancelTask) -> None:
 
 def explain_dying(v, now_ns: int) -> list[tuple[int, Explanation]]:
     """Tasks that die when time moves to now_ns, by moment, explained while their last chance is still open."""
-    dying = []
+    dying: dict[int, Explanation] = {}
     while v.deaths and v.deaths[0][0] <= now_ns:
-        _, number = heappop(v.deaths)
-        if number in v.state.tasks:
-            dying.append((number, explain(v, v.state.tasks[number])))
-    return dying
+        moment, number = heappop(v.deaths)
+        entry = v.state.tasks.get(number)
+        if entry is not None and entry.dies_ns == moment and number not in dying:  # `reroute` may have moved its end
+            dying[number] = explain(v, entry)
+    return list(dying.items())
 
 
 def expire(v, dying: list[tuple[int, Explanation]]) -> None:
@@ -358,6 +371,27 @@ def drain(v) -> None:
                     tried.add(number)
                     families = [e for e in v.task_families[number] if e.family in dirty or entry.task.shape == "bulk"]
                     try_fill(v, entry, families)
+
+
+def drain_beside(v, who: str, amount: int, reference: str) -> None:
+    """RT5 before a command that may buy. Its money is set aside meanwhile: the drain may sell the buyer's own asks,
+    whose margin (HM5) would else eat what was just found to be free."""
+    if not v.state.dirty:
+        return
+    money.move(v, (who, money.CASH), (who, money.HELD), max(0, amount), "hold", reference)
+    drain(v)
+    money.move(v, (who, money.HELD), (who, money.CASH), max(0, amount), "hold_free", reference)
+
+
+def reroute(v) -> None:
+    """After a change of catalogue or families: where each waiting task may buy, and until when."""
+    for number in sorted(v.state.tasks):
+        entry = v.state.tasks[number]
+        v.unindex_families(entry)
+        families = eligible_families(v, entry.task)
+        v.index_families(entry, families)
+        entry.dies_ns = max(v.state.now_ns + 1, _dies_ns(v, entry.task, families))
+        heappush(v.deaths, (entry.dies_ns, number))
 
 
 def _meets(v, task: Task, periods: set[int]) -> bool:

@@ -17,7 +17,7 @@ from exchange.domain import admin, delivery, offers, orders, plain, settle_run, 
 from exchange.domain import commands as c
 from exchange.domain.events import Refused, Replayed
 from exchange.domain.indexes import Indexes
-from exchange.domain.instrument import Family, Periods, book_id, capacity_group, is_instrument_open
+from exchange.domain.instrument import PERIOD_BITS, Family, Periods, book_id, capacity_group, is_instrument_open
 from exchange.domain.reasons import Refusal, VenueReason, wire_code
 from exchange.domain.state import SYSTEM_ACCOUNTS, Participant, Site, State
 from exchange.domain.units import NS_PER_MINUTE
@@ -201,6 +201,12 @@ class Venue(Indexes):
         if not self.state.catalogue.chips or not self.state.tariffs:
             raise Refusal(VenueReason.NOT_CONFIGURED, "catalogue or tariff is missing", "load them first")
 
+    def last_time_ns(self) -> int:
+        """The latest log time: everything listed then still has a period number."""
+        if self.settings is None:
+            return _MAX_TIME_NS
+        return self.periods.start((1 << PERIOD_BITS) - 2 - self.settings.horizon_periods)
+
     @staticmethod
     def is_time(time_ns: int) -> bool:
         """Whether a time can be held."""
@@ -327,7 +333,8 @@ class Venue(Indexes):
         venue = cls(engine=engine)
         venue.core = type(venue.core).restore(sections[0])
         venue.state = plain.from_bytes(State, sections[1])
-        venue.keys = plain.from_bytes(Keys, sections[2])
+        used = plain.from_bytes(Keys, sections[2]).used
+        venue.keys.used = dict(sorted(used.items(), key=lambda item: item[1].seq))  # oldest first, as `forget_keys` needs
         if venue.state.settings is not None:
             venue.configure(venue.state.settings)
         venue.rebuild_indexes()

@@ -13,7 +13,7 @@ from exchange.domain.commands import AdvanceTime
 from exchange.engine.journal import Record, make_record, split_into_frames
 from exchange.engine.snapshot import NO_HASH, SnapshotRefused
 from exchange.ports import CommandLog, Envelope, Sink, SnapshotStore, VenueLike
-from exchange.protocol.codec import event_bytes
+from exchange.protocol.codec import NO_KEY, event_bytes
 
 Submission = Any  # a command, or (command, Envelope)
 
@@ -46,11 +46,12 @@ class Machine:
     def apply(self, record: Record, command: Any) -> Sequence[Any]:
         """The next command; VenueHalted if it raises."""
         seq = self.seq + 1
+        key = record.header.idem_key
         try:
             events = self.venue.apply(
                 seq,
                 command,
-                idem_key=record.header.idem_key,
+                idem_key=b"" if key == NO_KEY else key,
                 body_hash=record.body_hash,
                 valid_until_ns=record.header.valid_until_ns,
             )

@@ -7,13 +7,12 @@ invented. Draws belong to a task's number.
 from dataclasses import dataclass
 
 from exchange.adapters.draws import Draws
-from exchange.adapters.market_files import TaskRow
+from exchange.adapters.market_files import ANY_LATENCY_US, TaskRow
 from exchange.adapters.reference_prices import list_price_micro, to_tick
 from exchange.domain.commands import SetVenue, SubmitTask, Task, TaskChip
 from exchange.domain.units import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND, PPM, div_ceil
 
 BUYERS_PER_KIND = 40
-ANY_LATENCY_US = 1_000_000
 
 # Seconds from creation to deletion in steps of 5 %; the last step ends at the 99 % quantile, not at the
 # longest.
@@ -60,7 +59,7 @@ class BuyerKind:
     chips: tuple[tuple[tuple[str, ...], int], ...]
     latency_ms: tuple[tuple[int, int], ...]  # in Hubei; 0 = any. Elsewhere a limit is doubled
     scale: tuple[tuple[int, int], ...]  # times the trace's cards: jobs over whole machines
-    data_mb: tuple[int, ...]  # quantiles
+    data_mb: tuple[int, ...]  # quantiles, for each card-hour
     has_data: int
     bulk: int
     economy: int
@@ -73,14 +72,14 @@ KINDS = (
     BuyerKind(
         name="hospital", weight=18, in_hubei=100,
         chips=((("L40S", "A10", "RTX4090"), 4), (("L40S",), 2), (("A10", "L40S"), 2), (("RTX4090", "A10"), 2)),
-        latency_ms=((1, 1), (5, 7), (10, 2)), scale=((1, 8), (2, 2)), data_mb=(50, 200, 500, 1_200, 4_000), has_data=70,
+        latency_ms=((1, 1), (5, 7), (10, 2)), scale=((1, 8), (2, 2)), data_mb=(50, 200, 500, 1_200, 3_000), has_data=70,
         bulk=0, economy=0, emergency=8, green=2, at_home=30,
     ),
     BuyerKind(
         name="film", weight=20, in_hubei=40,
         chips=((("RTX4090", "L40S"), 5), (("RTX4090",), 3), (("L40S", "RTX4090"), 2)),
         latency_ms=((0, 1),), scale=((1, 5), (4, 3), (16, 2)),
-        data_mb=(5_000, 20_000, 60_000, 150_000, 400_000, 900_000), has_data=80,
+        data_mb=(500, 1_000, 2_000, 4_000, 8_000, 15_000), has_data=80,
         bulk=30, economy=45, emergency=0, green=8, at_home=0,
     ),
     BuyerKind(
@@ -88,7 +87,7 @@ KINDS = (
         chips=(
             (("A910B", "H800"), 3), (("A910B",), 3), (("A100-SXM-80", "H800"), 1), (("K920",), 5), (("SW26010P",), 1),
         ),
-        latency_ms=((0, 1),), scale=((1, 5), (8, 4), (32, 1)), data_mb=(500, 4_000, 20_000, 80_000, 300_000),
+        latency_ms=((0, 1),), scale=((1, 5), (8, 4), (32, 1)), data_mb=(50, 200, 800, 3_000, 10_000),
         has_data=50, bulk=15, economy=30, emergency=0, green=12, at_home=2,
     ),
     BuyerKind(
@@ -98,13 +97,13 @@ KINDS = (
             (("MI300X", "H100-SXM-80"), 1),
         ),
         latency_ms=((10, 5), (0, 6)), scale=((1, 4), (8, 4), (32, 1), (64, 1)),
-        data_mb=(1_000, 10_000, 50_000, 200_000, 2_000_000), has_data=50,
+        data_mb=(100, 500, 2_000, 5_000, 12_000), has_data=50,
         bulk=8, economy=12, emergency=0, green=10, at_home=2,
     ),
     BuyerKind(
         name="factory", weight=12, in_hubei=60,
         chips=((("T4", "A10"), 4), (("A10", "L40S", "T4"), 4), (("K920",), 2)),
-        latency_ms=((5, 4), (7, 2), (10, 4)), scale=((1, 5), (4, 5)), data_mb=(100, 500, 2_000, 8_000), has_data=40,
+        latency_ms=((5, 4), (7, 2), (10, 4)), scale=((1, 5), (4, 5)), data_mb=(50, 200, 500, 1_500), has_data=40,
         bulk=0, economy=5, emergency=2, green=3, at_home=5,
     ),
 )  # fmt: skip
@@ -145,7 +144,9 @@ def _task_row(seed: int, number: int, start_ns: int, venue: SetVenue) -> TaskRow
         price_cap_micro=to_tick(
             cap * (1_300 if terms.lane == "emergency" else 1_000) // 1_000, venue.tick_micro
         ),
-        data_mb=terms.data_mb,
+        data_mb=div_ceil(
+            terms.data_mb_per_card_hour * lots * periods * venue.period_min, 60 * venue.lots_per_card
+        ),
         data_region=terms.data_region,
         lane=terms.lane,
         shape="bulk" if is_bulk else "block",
@@ -171,7 +172,7 @@ class _Terms:
     access_region: str
     max_latency_us: int
     lane: str
-    data_mb: int
+    data_mb_per_card_hour: int
     data_region: str
     allowed_regions: tuple[str, ...]
     min_green_ppm: int
@@ -196,7 +197,7 @@ def _terms(draws: Draws, kind: BuyerKind, buyer: str) -> _Terms:
         access_region=access,
         max_latency_us=limit_ms * 1_000 or ANY_LATENCY_US,
         lane=lane,
-        data_mb=data_mb if has_data else 0,
+        data_mb_per_card_hour=data_mb if has_data else 0,
         data_region=(access if is_local else "hubei-wuhan") if has_data else "",
         allowed_regions=HUBEI_SITES if is_bound and in_hubei else (),
         min_green_ppm=PPM // 2 if is_green else 0,
@@ -211,5 +212,5 @@ def _deadline(draws: Draws, submit_ns: int, periods: int, terms: _Terms, venue: 
     spare_hours = (
         0 if terms.lane == "emergency" else loose if terms.max_latency_us == ANY_LATENCY_US else tight
     )
-    spare = div_ceil(spare_hours * 60, venue.period_min) + (1 if terms.data_mb else 0)
+    spare = div_ceil(spare_hours * 60, venue.period_min) + (1 if terms.data_mb_per_card_hour else 0)
     return first_ns + (periods + spare) * period_ns

@@ -6,13 +6,14 @@ One period at a time: rows in order of time; before a gate the fixes; after a pe
 window its settlement. Idle stretches (no rows, nothing waiting, nothing open) are skipped in one step.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 from exchange.domain.commands import AdvanceTime, SetFix, SettlePeriod, SubmitReading
-from exchange.domain.events import Traded
+from exchange.domain.events import Refused, Traded
 from exchange.domain.instrument import book_id
 from exchange.domain.prices import GRADE_B_WINDOW_NS, Print, fix_ticks
 from exchange.domain.units import NS_PER_MINUTE, NS_PER_SECOND
@@ -40,6 +41,7 @@ class Driver:
         self._seed, self._shortfall_ppm = seed, shortfall_ppm
         self._prints: dict[int, list[Print]] = {}  # by book, kept until its fix is set
         self._next_row = 0
+        self.offers_refused: Counter = Counter()  # reason -> offers
 
     def run(self) -> Iterator[Progress]:
         """Runs to the end of the day, yielding after every period."""
@@ -62,6 +64,8 @@ class Driver:
             for event in answer.events:
                 if type(event) is Traded:
                     self._remember(event, now_ns)
+                elif type(event) is Refused and event.command == "PlaceOffer":
+                    self.offers_refused[event.reason] += 1
 
     def _remember(self, trade: Traded, now_ns: int) -> None:
         """Keeps a trade for the fix of its instrument; time is that of the submit, exact enough for windows of hours."""

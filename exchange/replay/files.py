@@ -1,7 +1,7 @@
 """A market day from files: our own tasks.csv and offers.csv, or a public trace and public price lists."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from exchange.adapters.catalogue_files import load_catalogue, load_tariff
@@ -20,9 +20,11 @@ from exchange.adapters.reference_prices import USD_RATE_PPM
 from exchange.adapters.rows import Problem
 from exchange.adapters.sniff import sniff
 from exchange.adapters.trace_alibaba import (
+    CPU_CHIP,
     DEFAULT_CARDS,
     DEFAULT_EPOCH_NS,
     DEFAULT_SEED,
+    Demand,
     demand_of,
     import_trace,
 )
@@ -33,8 +35,10 @@ from exchange.replay.market_day import (
     buyers,
     families_of,
     participant_commands,
+    pieces_of,
     providers,
     timed_rows,
+    waste_of,
     whole_yuan,
     window,
 )
@@ -55,6 +59,17 @@ class FileOptions:
     sites_path: Path | None = None  # what is attested; without it the offers' own need
 
 
+@dataclass(slots=True)
+class _Read:
+    """What has been read so far."""
+
+    tasks: list[TaskRow] = field(default_factory=list)
+    offers: list[OfferRow] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    demand: Demand | None = None
+
+
 def market_day_from_files(
     tasks_path: Path,
     offer_paths: Sequence[Path],
@@ -63,88 +78,108 @@ def market_day_from_files(
     tariff: SetTariff | None = None,
 ) -> tuple[MarketDay | None, list[Problem]]:
     """(day, problems): bad rows are left out and told; None where no task or no offer is left to run."""
-    options = options or FileOptions()
-    catalogue = catalogue or load_catalogue()
-    tasks, problems = _read_tasks(tasks_path, options, catalogue)
-    offers, offer_problems = _read_offers(offer_paths, tasks, options, catalogue)
-    problems += offer_problems
-    if not tasks or not offers:
-        return None, problems
-    start_ns, end_ns = window(tasks, offers, options.venue)
-    sites, attestations = _sites(offers, options, catalogue, start_ns, end_ns, problems)
-    tariff = tariff or load_tariff()
-    deposits = buyers((row.command.task for row in tasks), options.venue, tariff)
+    options, catalogue, tariff = (
+        options or FileOptions(),
+        catalogue or load_catalogue(),
+        tariff or load_tariff(),
+    )
+    read = _Read()
+    _read_tasks(tasks_path, options, catalogue, read)
+    _read_offers(offer_paths, options, catalogue, read)
+    if not read.tasks or not read.offers:
+        return None, read.problems
+    venue = options.venue
+    start_ns, end_ns = window(read.tasks, read.offers, venue)
+    sites, attestations = _sites(read, options, catalogue, start_ns, end_ns)
+    deposits = buyers((row.command.task for row in read.tasks), venue, tariff)
     if options.deposit_micro:
         deposits = dict.fromkeys(deposits, whole_yuan(options.deposit_micro))
-    worth = providers((row.command for row in offers), options.venue)
+    worth = providers((row.command for row in read.offers), venue)
     day = MarketDay(
-        settings=options.venue,
+        settings=venue,
         catalogue=catalogue,
         tariff=tariff,
         participants=participant_commands(deposits, worth),
         sites=sites,
         attestations=attestations,
-        families=families_of(offers),
-        rows=timed_rows(offers, tasks),
+        families=families_of(read.offers),
+        rows=timed_rows(read.offers, read.tasks),
         outages=(),
         start_ns=start_ns,
         end_ns=end_ns,
+        waste=waste_of(read.tasks),
+        pieces=pieces_of(read.tasks),
+        notes=tuple(read.notes),
     )
-    return day, problems
+    return day, read.problems
 
 
-def _read_tasks(
-    path: Path, options: FileOptions, catalogue: LoadCatalogue
-) -> tuple[list[TaskRow], list[Problem]]:
+def _read_tasks(path: Path, options: FileOptions, catalogue: LoadCatalogue, read: _Read) -> None:
     kind = sniff(path)
     if isinstance(kind, Problem):
-        return [], [kind]
-    if kind == "tasks":
-        return read_tasks(path, options.venue, catalogue)
-    if kind == "alibaba_pods":
-        trace = import_trace(
-            path,
-            options.nodes_path,
-            options.seed,
-            options.epoch_ns,
-            venue=options.venue,
-            piece_periods=options.piece_periods,
-            usd_rate_ppm=options.usd_rate_ppm,
-        )
-        return list(trace.rows), list(trace.problems)
-    return [], [_other_kind(path, kind, "tasks.csv or a pod list of the Alibaba trace")]
+        read.problems.append(kind)
+    elif kind == "tasks":
+        read.tasks, problems = read_tasks(path, options.venue, catalogue)
+        read.problems += problems
+    elif kind == "alibaba_pods":
+        _read_trace(path, options, read)
+    else:
+        read.problems.append(_other_kind(path, kind, "tasks.csv or a pod list of the Alibaba trace"))
 
 
-def _read_offers(
-    paths: Sequence[Path], tasks: list[TaskRow], options: FileOptions, catalogue: LoadCatalogue
-) -> tuple[list[OfferRow], list[Problem]]:
-    offers: list[OfferRow] = []
-    problems: list[Problem] = []
+def _read_trace(path: Path, options: FileOptions, read: _Read) -> None:
+    trace = import_trace(
+        path,
+        options.nodes_path,
+        options.seed,
+        options.epoch_ns,
+        venue=options.venue,
+        piece_periods=options.piece_periods,
+        usd_rate_ppm=options.usd_rate_ppm,
+    )
+    read.tasks, read.demand = list(trace.rows), trace.demand
+    read.problems += trace.problems
+    read.notes.append(
+        f"trace: {trace.pods} pods as {len(trace.rows)} tasks; {trace.long_pods} pods outlast the horizon and are"
+        f" bought in pieces of at most {options.piece_periods} periods; {trace.cpu_pods} without GPU buy"
+        f" {CPU_CHIP}; prices, deadlines, places and data are drawn with seed {options.seed}"
+    )
+
+
+def _read_offers(paths: Sequence[Path], options: FileOptions, catalogue: LoadCatalogue, read: _Read) -> None:
     lists: list[Path] = []
     for path in paths:
         kind = sniff(path)
         if isinstance(kind, Problem):
-            problems.append(kind)
+            read.problems.append(kind)
         elif kind in PRICE_LIST_KINDS:
             lists.append(path)
         elif kind == "offers":
-            rows, found = read_offers(path, options.venue, catalogue)
-            offers += rows
-            problems += found
+            rows, problems = read_offers(path, options.venue, catalogue)
+            read.offers += rows
+            read.problems += problems
         else:
-            problems.append(_other_kind(path, kind, "offers.csv or price lists"))
-    if lists:
-        imported = import_price_lists(
-            lists,
-            demand_of(tasks, DEFAULT_CARDS, options.venue),
-            options.seed,
-            venue=options.venue,
-            usd_rate_ppm=options.usd_rate_ppm,
-            supply_permille=options.supply_permille,
-        )
-        offers += imported.rows
-        problems += imported.problems
-    return offers, problems
+            read.problems.append(_other_kind(path, kind, "offers.csv or price lists"))
+    if lists and read.tasks:
+        _read_lists(lists, options, read)
+
+
+def _read_lists(paths: list[Path], options: FileOptions, read: _Read) -> None:
+    imported = import_price_lists(
+        paths,
+        read.demand or demand_of(read.tasks, DEFAULT_CARDS, options.venue),
+        options.seed,
+        venue=options.venue,
+        usd_rate_ppm=options.usd_rate_ppm,
+        supply_permille=options.supply_permille,
+    )
+    read.offers += imported.rows
+    read.problems += imported.problems
+    skipped = ", ".join(f"{count} {reason}" for reason, count in imported.skipped)
+    read.notes.append(
+        f"price lists: {len(imported.rows)} standing offers at {options.supply_permille} offered card-hours to 1000"
+        f" asked; entries left out: {skipped}"
+    )
 
 
 def _other_kind(path: Path, kind: str, wanted: str) -> Problem:
@@ -152,26 +187,20 @@ def _other_kind(path: Path, kind: str, wanted: str) -> Problem:
 
 
 def _sites(
-    offers: list[OfferRow],
-    options: FileOptions,
-    catalogue: LoadCatalogue,
-    start_ns: int,
-    end_ns: int,
-    problems: list[Problem],
+    read: _Read, options: FileOptions, catalogue: LoadCatalogue, start_ns: int, end_ns: int
 ) -> tuple[tuple[AddSite, ...], tuple[AttestCapacity, ...]]:
     """Sites and capacity from sites.csv where given (offers of other sites are told), else what the offers need."""
-    implied, needed = sites_from_offers(offers)
+    implied, needed = sites_from_offers(read.offers)
     if options.sites_path is None:
         return implied, needed
-    rows, found = read_sites(options.sites_path, options.venue, catalogue)
-    last_ns = max(end_ns, *(row.command.end_ns for row in offers))
+    rows, problems = read_sites(options.sites_path, options.venue, catalogue)
+    last_ns = max(end_ns, *(row.command.end_ns for row in read.offers))
     sites, attestations, conflicts = sites_from_file(rows, start_ns, last_ns)
-    problems += [*found, *conflicts]
-    known = set(sites)
+    read.problems += [*problems, *conflicts]
     for site in implied:
-        if site not in known:
+        if site not in sites:
             message = (
                 f"site {site.site} of {site.participant} in {site.region} is offered but not listed; add it"
             )
-            problems.append(Problem(options.sites_path.name, 0, "site", "unknown_code", message))
+            read.problems.append(Problem(options.sites_path.name, 0, "site", "unknown_code", message))
     return sites, attestations

@@ -64,7 +64,12 @@ class MarketDay:
     outages: tuple[Outage, ...]
     start_ns: int
     end_ns: int
-    waste_lot_minutes: int = 0  # what tasks ask for beyond their use because periods and lots are whole
+    waste: tuple[
+        tuple[str, str, int], ...
+    ] = ()  # (participant, task, lot-minutes) paid for and not used: whole periods, lots
+    pieces: tuple[
+        tuple[str, str], ...
+    ] = ()  # (task, the first task of the same row) where a row became several tasks
     notes: tuple[str, ...] = ()  # how the day was made, for people
 
     def setup(self) -> tuple[object, ...]:
@@ -148,6 +153,24 @@ def timed_rows(
     keyed += [(time_ns, OUTAGE_KIND, place, command) for place, (time_ns, command) in enumerate(others)]
     keyed.sort(key=lambda item: item[:3])
     return tuple(TimedRow(time_ns, command) for time_ns, _, _, command in keyed)
+
+
+def waste_of(tasks: Iterable[TaskRow]) -> tuple[tuple[str, str, int], ...]:
+    """What rounding up to whole periods and lots makes buyers pay for, task by task, where it is anything."""
+    named = ((row.command.task, row.waste_lot_minutes) for row in tasks)
+    return tuple((task.participant, task.client_order_id, waste) for task, waste in named if waste)
+
+
+def pieces_of(tasks: Iterable[TaskRow]) -> tuple[tuple[str, str], ...]:
+    """Tasks that came from the same row of the same file as an earlier one."""
+    first: dict[tuple[str, int], str] = {}
+    pieces = []
+    for row in tasks:
+        name = row.command.task.client_order_id
+        origin = first.setdefault((row.file, row.line), name)
+        if origin != name:
+            pieces.append((name, origin))
+    return tuple(pieces)
 
 
 def window(tasks: Sequence[TaskRow], offers: Sequence[OfferRow], venue: SetVenue) -> tuple[int, int]:

@@ -42,12 +42,13 @@ def run_day(day: MarketDay, options: RunOptions, on_progress: Callable[[Progress
         run.venue.check()
         traded_s = time.perf_counter() - started
         balances = venue_balances(run)
+        projections.tasks.tell_rounding(rounding_texts(day, run.venue.settings.lots_per_card))
         export_all(projections, options.out, balances)
     finally:
         run.close()
     if run.problems:
         raise RuntimeError("; ".join(run.problems))
-    summary = summarise(day, options, run, projections, balances)
+    summary = summarise(day, options, run, driver, projections, balances)
     summary["market_s"] = round(traded_s, 3)
     summary["wall_s"] = round(time.perf_counter() - started, 3)
     summary["tasks_per_s"] = round(summary["tasks"] / traded_s, 1)
@@ -58,6 +59,14 @@ def run_day(day: MarketDay, options: RunOptions, on_progress: Callable[[Progress
     return summary
 
 
+def rounding_texts(day: MarketDay, lots_per_card: int) -> dict[tuple[str, str], str]:
+    """What whole periods and lots make each task pay for beyond its use, in words."""
+    return {
+        (participant, task): f"{format_scaled(div_floor(lot_minutes * 1000, 60 * lots_per_card), 1000, 0)} card-hours unused"
+        for participant, task, lot_minutes in day.waste
+    }
+
+
 def venue_balances(run: Run) -> dict[str, tuple[int, ...]]:
     """The five purses of every account, from the core."""
     venue = run.venue
@@ -65,30 +74,49 @@ def venue_balances(run: Run) -> dict[str, tuple[int, ...]]:
 
 
 def summarise(
-    day: MarketDay, options: RunOptions, run: Run, projections: Projections, balances: dict[str, tuple[int, ...]]
+    day: MarketDay,
+    options: RunOptions,
+    run: Run,
+    driver: Driver,
+    projections: Projections,
+    balances: dict[str, tuple[int, ...]],
 ) -> dict[str, Any]:
     """What a run came to; money as decimal yuan, no wall-clock in it but the three figures added later."""
-    tasks = projections.tasks.totals()
-    tape = projections.tape
     settled = projections.settlement_totals()
+    per_hour = 60 * run.venue.settings.lots_per_card
+    waste = sum(lot_minutes for *_, lot_minutes in day.waste)
     return {
         "schema": SUMMARY_SCHEMA,
         "name": options.name,
         "command": options.command,
         "seed": options.seed,
         "engine": matching_core.IMPLEMENTATION,
-        "offers": sum(isinstance(command, PlaceOffer) for _, command in day.rows),
-        "tasks": sum(isinstance(command, SubmitTask) for _, command in day.rows),
-        **tasks,
-        "trades": tape.count,
-        "notional": format_micro(tape.notional_micro),
-        "rounding_waste_card_hours": format_scaled(
-            div_floor(day.waste_lot_minutes * 1000, 60 * run.venue.settings.lots_per_card), 1000, 1
-        ),
+        "offers": sum(isinstance(row.command, PlaceOffer) for row in day.rows),
+        "offers_refused_by_reason": dict(sorted(driver.offers_refused.items())),
+        "tasks": sum(isinstance(row.command, SubmitTask) for row in day.rows),
+        **projections.tasks.totals(),
+        **_sources(day, projections),
+        "trades": projections.tape.count,
+        "notional": format_micro(projections.tape.notional_micro),
+        "rounding_waste_card_hours": format_scaled(div_floor(waste * 1000, per_hour), 1000, 1),
         **{key: format_micro(value) if key != "obligations" else value for key, value in settled.items()},
         "ledger_sum": sum(sum(purses) for purses in balances.values()),
         "commands": run.seq,
         "resumed_commands": run.resumed_commands,
         "state_hash": f"{run.venue.state_hash():016x}",
-        "notes": day.notes,
+        "notes": list(day.notes),
     }
+
+
+def _sources(day: MarketDay, projections: Projections) -> dict[str, int]:
+    """Rows of the source, where a long one became several tasks: filled when all of its pieces are."""
+    origin = dict(day.pieces)
+    is_filled: dict[str, bool] = {}
+    for record in projections.tasks.records:
+        task = record.task.client_order_id
+        name = origin.get(task, task)
+        is_filled[name] = is_filled.get(name, True) and record.status == "filled"
+    filled = sum(is_filled.values())
+    return {
+        "source_tasks": len(is_filled), "source_filled": filled, "source_unfilled": len(is_filled) - filled,
+    }  # fmt: skip

@@ -19,6 +19,7 @@ from exchange.replay.market_day import (
     participant_commands,
     providers,
     timed_rows,
+    waste_of,
     whole_yuan,
     window,
 )
@@ -65,7 +66,7 @@ def market_day(
         outages=outages,
         start_ns=min(start_ns, day_start_ns),
         end_ns=day_end_ns,
-        waste_lot_minutes=sum(row.waste_lot_minutes for row in task_rows),
+        waste=waste_of(task_rows),
         notes=(f"the bundled demo, seed {seed}: all participants, tasks, offers and prices are invented",),
     )
 

@@ -1,4 +1,4 @@
-"""What the reference engine's own structure must satisfy (C3, C4, C10), then the invariants of `matching_core.invariants`."""
+"""What the reference engine's own structure must satisfy (C3, C4, C10), then the invariants that both engines share."""
 
 from collections import Counter
 from itertools import pairwise
@@ -13,9 +13,13 @@ def check(engine) -> None:
     orders = [order for book in engine.books() for order in engine.orders(book)]
     check_orders(orders, engine.now_ns)
     accounts = engine.ledger.accounts
-    check_money(orders, {key: Money(tuple(entry.purses), entry.order_holds) for key, entry in accounts.items()})
+    check_money(
+        orders, {key: Money(tuple(entry.purses), entry.order_holds) for key, entry in accounts.items()}
+    )
     if engine.check_funds:
-        capacities = {key: (line.attested, line.open, line.sold) for key, line in engine.ledger.capacities.items()}
+        capacities = {
+            key: (line.attested, line.open, line.sold) for key, line in engine.ledger.capacities.items()
+        }
         asks = {key: [ask.order_id for ask in line.asks] for key, line in engine.ledger.positions.items()}
         groups = {key: book.group for key, book in engine.open_books.items()}
         check_capacity(orders, groups, capacities, asks)
@@ -25,7 +29,9 @@ def _check_books(engine) -> None:
     linked: Counter = Counter()
     for book in engine.open_books.values():
         need(book.listed or not book.is_empty, f"counters: unlisted book {book.book} is kept without orders")
-        need(book.gate_ns == 0 or book.gate_ns > engine.now_ns, f"T5: book {book.book} is open after its gate")
+        need(
+            book.gate_ns == 0 or book.gate_ns > engine.now_ns, f"T5: book {book.book} is open after its gate"
+        )
         for side in Side:
             for key, level in book.sides[side].items():
                 _check_level(book, side, abs(key), level)
@@ -36,7 +42,9 @@ def _check_books(engine) -> None:
 
 def _check_level(book, side: Side, price: int, level) -> None:
     need(bool(level), f"C3: book {book.book} keeps the empty level {price}")
-    need(all(a.stamp < b.stamp for a, b in pairwise(level.values())), f"C10: stamps at {price} do not increase")
+    need(
+        all(a.stamp < b.stamp for a, b in pairwise(level.values())), f"C10: stamps at {price} do not increase"
+    )
     for order_id, order in level.items():
         is_here = (order.book, order.side, order.price) == (book.book, side, price)
         need(is_here and order.order_id == order_id, f"C3: order {order_id} stands in the wrong place")

@@ -24,7 +24,10 @@ class Book:
         self.max_order = max_order  # as listed; 0 = MAX_QTY_LOTS
         self.group = group  # capacity group; 0 = none
         self.gate_ns = gate_ns  # 0 = never
-        self.sides = (SortedDict(), SortedDict())  # key: signed price, best first -> OrderedDict of order_id -> order
+        self.sides = (
+            SortedDict(),
+            SortedDict(),
+        )  # key: signed price, best first -> OrderedDict of order_id -> order
 
     @property
     def max_lots(self) -> int:

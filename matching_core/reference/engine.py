@@ -3,12 +3,23 @@
 Rules kept here: checks go in the numeric order of RejectReason, then of DenyReason, and only then does anything
 change (C8, AM6); a trade prints at the maker's price (C6); an order that trades is the best one by price, then by
 place in the queue (C5); money and capacity move with the trade that causes it (HM2, RT1).
-Orders are here, task legs in `tasks`, what the venue sets up in `venue`, snapshots in `snapshot`, invariants in `audit`.
+Orders are here; task legs are in `tasks`, what the venue sets up is in `venue`.
 """
 
 from copy import copy
 
-from ..enums import Bucket, CancelReason, DenyReason, EventFlag, Kind, Op, OrderType, RejectReason, Side, TimeInForce
+from ..enums import (
+    Bucket,
+    CancelReason,
+    DenyReason,
+    EventFlag,
+    Kind,
+    Op,
+    OrderType,
+    RejectReason,
+    Side,
+    TimeInForce,
+)
 from ..intake import fit
 from ..limits import (
     FEE_TABLES,
@@ -27,7 +38,12 @@ from .state import LiveOrder
 from .tasks import why_qty_invalid
 
 _RESTING = (TimeInForce.GTC, TimeInForce.GTD)
-_OFFERED = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD)  # DAY comes with the session phases
+_OFFERED = (
+    TimeInForce.GTC,
+    TimeInForce.IOC,
+    TimeInForce.FOK,
+    TimeInForce.GTD,
+)  # DAY comes with the session phases
 
 
 class Engine:
@@ -75,7 +91,20 @@ class Engine:
         seq = self.next_seq if seq is None else seq
         check_sequence(seq, 0, 1)
         command, misfit = fit(
-            op, side, order_type, tif, stp, flags, book, account, order_id, price, qty, aux, expiry_ns, client_ref
+            op,
+            side,
+            order_type,
+            tif,
+            stp,
+            flags,
+            book,
+            account,
+            order_id,
+            price,
+            qty,
+            aux,
+            expiry_ns,
+            client_ref,
         )
         self._events = []
         self._apply(command, seq, misfit)
@@ -111,21 +140,26 @@ class Engine:
 
     def _new(self, c: Command) -> None:
         book = self.book_of(c.book)
+        if book is None:
+            self.reject(c, RejectReason.UNKNOWN_BOOK)
+            return
         if reason := self._why_new_rejected(c, book):
-            return self.reject(c, reason)
+            self.reject(c, reason)
+            return
         expiry_ns = c.expiry_ns if c.tif == TimeInForce.GTD else 0
         fee_ppm = self.fees_ppm[0] if self.check_funds and c.side == Side.BUY else 0
         order = LiveOrder(c.order_id, c.book, c.side, c.account, c.price, c.qty, c.qty, c.client_ref, c.tif,
                           expiry_ns, fee_ppm)  # fmt: skip
         if reason := self._why_denied(order, book, hold_before=0, lots_before=0):
-            return self.deny(c, reason)
+            self.deny(c, reason)
+            return
         self._reserve(order, book, hold_before=0, lots_before=0)
-        self._tell(Kind.ACCEPTED, order, qty=order.qty, leaves=order.leaves, contra_leaves=self.hold(order, book))
+        self._tell(
+            Kind.ACCEPTED, order, qty=order.qty, leaves=order.leaves, contra_leaves=self.hold(order, book)
+        )
         self._work(order, book)
 
-    def _why_new_rejected(self, c: Command, book: Book | None) -> int:
-        if book is None:
-            return RejectReason.UNKNOWN_BOOK
+    def _why_new_rejected(self, c: Command, book: Book) -> int:
         if reason := self.why_order_op_rejected(c):
             return reason
         if c.side > Side.SELL or c.order_type != OrderType.LIMIT or c.tif not in _OFFERED:
@@ -163,31 +197,38 @@ class Engine:
 
     def _cancel(self, c: Command) -> None:
         if reason := self.why_order_op_rejected(c) or self._why_not_mine(c):
-            return self.reject(c, reason)
+            self.reject(c, reason)
+            return
         self.withdraw(self.live[c.order_id], Kind.CANCELED, CancelReason.ASKED)
 
     def _reduce(self, c: Command) -> None:
         if reason := self.why_order_op_rejected(c) or why_qty_invalid(c) or self._why_not_mine(c):
-            return self.reject(c, reason)
+            self.reject(c, reason)
+            return
         order = self.live[c.order_id]
         if c.qty >= order.leaves:
-            return self.reject(c, RejectReason.INVALID_QTY)
+            self.reject(c, RejectReason.INVALID_QTY)
+            return
         self._shrink(order, leaves=c.qty)
 
     def _replace(self, c: Command) -> None:
         if reason := self._why_change_rejected(c):
-            return self.reject(c, reason)
+            self.reject(c, reason)
+            return
         self._requeue(c, self.live[c.order_id], leaves=c.qty)
 
     def _amend(self, c: Command) -> None:
         if reason := self._why_change_rejected(c):
-            return self.reject(c, reason)
+            self.reject(c, reason)
+            return
         order = self.live[c.order_id]
         leaves = c.qty - (order.qty - order.leaves)
         if leaves <= 0:
-            return self.withdraw(order, Kind.CANCELED, CancelReason.AMENDED)  # AM4
+            self.withdraw(order, Kind.CANCELED, CancelReason.AMENDED)  # AM4
+            return
         if c.price == order.price and leaves <= order.leaves:
-            return self._shrink(order, leaves)  # AM2, AM3
+            self._shrink(order, leaves)  # AM2, AM3
+            return
         self._requeue(c, order, leaves)  # AM1
 
     def _why_change_rejected(self, c: Command) -> int:
@@ -229,10 +270,13 @@ class Engine:
         wanted = copy(order)
         wanted.price, wanted.leaves, wanted.qty = c.price, leaves, order.qty - order.leaves + leaves
         if reason := self._why_denied(wanted, book, hold_before, lots_before):
-            return self.deny(c, reason)
+            self.deny(c, reason)
+            return
         self.unrest(order, book)
         self._reserve(wanted, book, hold_before, lots_before)
-        self._tell(Kind.REPLACED, wanted, qty=wanted.qty, leaves=leaves, contra_leaves=self.hold(wanted, book))
+        self._tell(
+            Kind.REPLACED, wanted, qty=wanted.qty, leaves=leaves, contra_leaves=self.hold(wanted, book)
+        )
         self._work(wanted, book)
 
     # --- the taker meets the book ---
@@ -240,7 +284,8 @@ class Engine:
     def _work(self, order: LiveOrder, book: Book) -> None:
         """Trade what crosses; then rest, or cancel what may not rest. The order is not in the book yet."""
         if order.tif == TimeInForce.FOK and not book.can_fill(order):
-            return self._discard(order, book, CancelReason.FOK)
+            self._discard(order, book, CancelReason.FOK)
+            return
         while order.leaves and (maker := book.next_maker(order)):
             self._trade(order, maker, book, min(order.leaves, maker.leaves))
         if order.leaves and order.tif in _RESTING:
@@ -378,7 +423,7 @@ class Engine:
         """The ids of the open books, ascending: listed ones, and unlisted ones with orders."""
         return sorted(self.open_books)
 
-    def balance(self, account: int) -> tuple[int, int, int, int, int] | None:
+    def balance(self, account: int) -> tuple[int, ...] | None:
         """The five purses in micro-yuan, in Bucket order; None for an unknown account."""
         entry = self.ledger.accounts.get(account)
         return tuple(entry.purses) if entry else None

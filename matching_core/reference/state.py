@@ -32,11 +32,13 @@ class LiveOrder:
     stamp: int = 0  # set when it joins the queue; orders within a level by stamp
 
     def hold_micro(self, value_micro: int) -> int:
-        """HM2: what a funded buy must have in HELD: the rest at its limit, and the fee that this rest can still cost."""
+        """HM2: what a funded buy must have in HELD: the rest at its limit, and what this rest can add to the fee."""
         if self.side == Side.SELL:
             return 0
         rest = self.price * self.leaves * value_micro
-        return rest + fee_micro(self.fee_ppm, self.done_micro + rest) - fee_micro(self.fee_ppm, self.done_micro)
+        return (
+            rest + fee_micro(self.fee_ppm, self.done_micro + rest) - fee_micro(self.fee_ppm, self.done_micro)
+        )
 
 
 @dataclass(slots=True)

@@ -15,24 +15,28 @@ from .state import LiveOrder, fee_micro
 def take(engine, c: Command) -> None:
     """Apply TAKE: a TRADE and a POSTED per fill, or one refusal."""
     book = engine.book_of(c.book)
+    if book is None:
+        engine.reject(c, RejectReason.UNKNOWN_BOOK)
+        return
     if reason := _why_take_rejected(engine, c, book):
-        return engine.reject(c, reason)
+        engine.reject(c, reason)
+        return
     fills = _walk_asks(engine.ledger.asks(c.aux, c.book), c.price, c.qty)
     if fills is None:
-        return engine.reject(c, RejectReason.NOT_ENOUGH_DEPTH)
+        engine.reject(c, RejectReason.NOT_ENOUGH_DEPTH)
+        return
     leg = LiveOrder(c.order_id, c.book, Side.BUY, c.account, c.price, c.qty, c.qty, c.client_ref, TimeInForce.IOC,
                     0, engine.fees_ppm[c.order_type], done_micro=c.client_ref)  # fmt: skip
     cost = sum(ask.price * lots for ask, lots in fills) * book.value_micro
     fee = fee_micro(leg.fee_ppm, leg.done_micro + cost) - fee_micro(leg.fee_ppm, leg.done_micro)
     if cost + fee > engine.ledger.free_held(c.account):
-        return engine.deny(c, DenyReason.INSUFFICIENT_FUNDS)
+        engine.deny(c, DenyReason.INSUFFICIENT_FUNDS)
+        return
     for ask, lots in fills:
         _fill(engine, leg, ask, book, lots)
 
 
-def _why_take_rejected(engine, c: Command, book: Book | None) -> int:
-    if book is None:
-        return RejectReason.UNKNOWN_BOOK
+def _why_take_rejected(engine, c: Command, book: Book) -> int:
     if engine.check_funds and not engine.ledger.may_trade(c.aux):
         return RejectReason.UNKNOWN_ACCOUNT
     if reason := engine.why_order_op_rejected(c):

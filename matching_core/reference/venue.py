@@ -1,4 +1,4 @@
-"""What the venue sets up: time, accounts, money, fees, listings and attested capacity. Participants cannot send these."""
+"""What the venue sets up: time, accounts, money, fees, listings, attested capacity. Participants cannot send these."""
 
 from ..enums import DenyReason, ExpireReason, Kind, Op, RejectReason
 from ..limits import (
@@ -36,9 +36,11 @@ def handlers(engine) -> dict:
 def _advance_time(engine, c: Command) -> None:
     """T1, T3: orders whose time is over; then T5: everything on books whose gate has come."""
     if c.reserved:
-        return engine.reject(c, RejectReason.INVALID_FIELD)
+        engine.reject(c, RejectReason.INVALID_FIELD)
+        return
     if c.aux < engine.now_ns:
-        return engine.reject(c, RejectReason.TIME_BACKWARDS)
+        engine.reject(c, RejectReason.TIME_BACKWARDS)
+        return
     engine.now_ns = c.aux
     for order in _in_walk_order(engine, lambda order: 0 < order.expiry_ns <= engine.now_ns):
         engine.withdraw(order, Kind.EXPIRED, ExpireReason.GTD)
@@ -73,18 +75,22 @@ def _is_group_listed(engine, group: int) -> bool:
 
 def _open_account(engine, c: Command) -> None:
     if c.reserved:
-        return engine.reject(c, RejectReason.INVALID_FIELD)
+        engine.reject(c, RejectReason.INVALID_FIELD)
+        return
     if c.account in engine.ledger.accounts:
-        return engine.reject(c, RejectReason.ALREADY_EXISTS)
+        engine.reject(c, RejectReason.ALREADY_EXISTS)
+        return
     engine.ledger.accounts[c.account] = Account(firm=c.book)
     engine.emit(Kind.ACCOUNT_OPENED, order_id=c.account, contra_id=c.book)
 
 
 def _transfer(engine, c: Command) -> None:
     if reason := _why_transfer_rejected(engine, c):
-        return engine.reject(c, reason)
+        engine.reject(c, reason)
+        return
     if reason := engine.ledger.why_transfer_denied(c.account, c.side, c.book, c.order_type, c.qty):
-        return engine.deny(c, reason)
+        engine.deny(c, reason)
+        return
     source, target = engine.ledger.accounts[c.account].purses, engine.ledger.accounts[c.book].purses
     source[c.side] -= c.qty
     target[c.order_type] += c.qty
@@ -109,9 +115,11 @@ def _as_signed(client_ref: int) -> int:
 
 def _set_fee(engine, c: Command) -> None:
     if c.reserved or c.side >= FEE_TABLES:
-        return engine.reject(c, RejectReason.INVALID_FIELD)
+        engine.reject(c, RejectReason.INVALID_FIELD)
+        return
     if not 0 <= c.price <= MAX_FEE_PPM:
-        return engine.reject(c, RejectReason.INVALID_PRICE)
+        engine.reject(c, RejectReason.INVALID_PRICE)
+        return
     engine.fees_ppm[c.side] = c.price
     engine.emit(Kind.FEE_SET, side=c.side, price=c.price)
 
@@ -121,7 +129,8 @@ def _set_fee(engine, c: Command) -> None:
 
 def _list_book(engine, c: Command) -> None:
     if reason := _why_listing_rejected(engine, c):
-        return engine.reject(c, reason)
+        engine.reject(c, reason)
+        return
     book = Book(c.book, c.price, c.qty, c.aux, c.expiry_ns)
     book.listed = True
     engine.open_books[c.book] = book
@@ -142,24 +151,30 @@ def _why_listing_rejected(engine, c: Command) -> int:
 
 def _set_capacity(engine, c: Command) -> None:
     if reason := _why_capacity_rejected(engine, c):
-        return engine.reject(c, reason)
+        engine.reject(c, reason)
+        return
     if not 0 <= c.qty <= MAX_QTY_LOTS:
-        return engine.reject(c, RejectReason.INVALID_QTY)
+        engine.reject(c, RejectReason.INVALID_QTY)
+        return
     record = engine.ledger.capacity(c.account, c.aux)
     if c.qty < record.open + record.sold:
-        return engine.deny(c, DenyReason.CAPACITY)
+        engine.deny(c, DenyReason.CAPACITY)
+        return
     record.attested = c.qty
     _keep_capacity(engine, c, record, Kind.CAPACITY_SET)
 
 
 def _adjust_sold(engine, c: Command) -> None:
     if reason := _why_capacity_rejected(engine, c):
-        return engine.reject(c, reason)
+        engine.reject(c, reason)
+        return
     if c.qty == 0 or not -MAX_QTY_LOTS <= c.qty <= MAX_QTY_LOTS:
-        return engine.reject(c, RejectReason.INVALID_QTY)
+        engine.reject(c, RejectReason.INVALID_QTY)
+        return
     record = engine.ledger.capacity(c.account, c.aux)
     if record.sold + c.qty < 0 or record.open + record.sold + c.qty > record.attested:
-        return engine.deny(c, DenyReason.CAPACITY)
+        engine.deny(c, DenyReason.CAPACITY)
+        return
     record.sold += c.qty
     _keep_capacity(engine, c, record, Kind.SOLD_ADJUSTED)
 

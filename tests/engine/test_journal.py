@@ -260,6 +260,42 @@ def test_a_frame_with_a_right_checksum_and_any_content_gives_a_frame_or_a_journa
     assert len(parsed.records) == 4
 
 
+def test_a_right_checksum_over_a_wrong_frame_is_not_enough():
+    records = [make_record(command) for command in some_commands(4)]
+    expected = Expected(1, SALT, NO_CHAIN, 0, 0)
+    sound = build_frame(records, 1, 1, 1, SALT, NO_CHAIN)[0]
+    cases = (
+        (8, (2).to_bytes(8, "little"), "begins with seq 2"),
+        (16, (0).to_bytes(4, "little"), "not of this format"),
+        (16, (1025).to_bytes(4, "little"), "not of this format"),
+        (16, (1000).to_bytes(4, "little"), "do not fit"),
+        (20, b"\1", "flags 1"),
+        (48, (7).to_bytes(8, "little"), "durable seq 7"),
+        (72, b"\xff\xff\xff\xff", "beyond its end"),
+        (72 + 4 * 48 + 3, b"\1", "hash is not that of its commands"),
+        (len(sound) - 25, b"\1", "between the commands and the frame's end"),
+        (len(sound) - 24, bytes(16), "hash is not that of its commands"),
+    )
+    for position, change, complaint in cases:
+        frame = bytearray(sound)
+        frame[position : position + len(change)] = change
+        frame[-8:-4] = crc32(frame[:-8]).to_bytes(4, "little")
+        with pytest.raises(JournalError, match=complaint):
+            parse_frame(bytes(frame), expected, "s", BLOCK)
+
+
+def test_a_segment_that_continues_another_history_is_refused_even_if_empty():
+    data, _ = in_memory()
+    for chain, epoch in ((b"X" * 16, 1), (None, 0)):
+        reader = LogReader([Bytes(data)])
+        list(reader.frames())
+        seq, right = reader.end.next_seq, reader.end.chain
+        header = SegmentHeader(b"E" * 16, seq, epoch, SALT, chain or right)
+        following = Bytes(build_segment_header(header), f"{seq:020d}.wal")
+        with pytest.raises(JournalError, match="does not continue|older"):
+            list(LogReader([Bytes(data), following]).frames())
+
+
 def test_an_unknown_command_in_a_sound_frame_is_refused_with_its_seq():
     record = make_record(Deposit("a", 1))
     unknown = record._replace(header=record.header._replace(type=999))
@@ -416,6 +452,7 @@ def test_a_torn_tail_is_cut_kept_aside_and_written_over(tmp_path):
     sequencer, found = open_toy(tmp_path)
     assert found.end.torn_bytes > 0
     assert "never answered" in found.notes[0]
+    assert path.stat().st_size == found.end.offset, "a shorter frame must not leave the rest of a longer one"
     (kept,) = (tmp_path / "journal").glob("*.torn")
     assert whole[found.end.offset :].startswith(kept.read_bytes())
     assert [entry.command for entry in read_commands(tmp_path)] == WITHOUT_LAST

@@ -87,11 +87,12 @@ def test_the_venue_is_told_key_body_and_limit(tmp_path):
 
     sequencer = Sequencer(Venue(), open_log(tmp_path))
     own = Envelope(idem_key=b"k" * 16, valid_until_ns=99, account=3, session=4)
-    sequencer.submit([task(1), (task(1), own), task(2)])
+    sequencer.submit([task(1), (task(1), own), task(2), Deposit("a", 1)])
     assert told[0]["idem_key"] == idem_key(task(1))
     assert (told[1]["idem_key"], told[1]["valid_until_ns"]) == (b"k" * 16, 99)
     assert told[0]["body_hash"] == told[1]["body_hash"] != told[2]["body_hash"]
     assert len(told[0]["body_hash"]) == 16
+    assert told[3]["idem_key"] == b"", "no key is no key, not one key that all share"
     headers = [entry.header for entry in read_commands(tmp_path)]
     assert (headers[1].account, headers[1].session, headers[1].valid_until_ns) == (3, 4, 99)
 
@@ -136,9 +137,10 @@ def test_an_interrupt_inside_a_frame_leaves_a_venue_that_takes_nothing_more(tmp_
 
 
 def test_a_failing_sink_stops_alone_and_is_reported(tmp_path):
-    seen = []
+    seen, given = [], []
 
     def failing(seq, ts_ns, command, events):
+        given.append(seq)
         if seq == 2:
             raise ValueError("full")
 
@@ -147,6 +149,7 @@ def test_a_failing_sink_stops_alone_and_is_reported(tmp_path):
     sequencer.submit([Deposit("a", 1)])
     assert [event[0] for event in seen] == [1, 2, 3, 4]
     assert seen[1] == (2, 50, Deposit("a", 1), [Paid("a", 1)])
+    assert given == [1, 2]
     (problem,) = sequencer.problems
     assert "failing stopped at seq 2: ValueError: full" in problem
 

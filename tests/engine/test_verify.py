@@ -24,6 +24,7 @@ FRAMES = [some_commands(20, 20 * number) for number in range(6)]
 @pytest.fixture(autouse=True)
 def toy_venue(monkeypatch):
     """The toy in the place of the real venue: what is tested here is the journal's side."""
+    monkeypatch.setenv("CPX_ENGINE", "")  # --engine sets it; put back afterwards
     module = types.ModuleType("exchange.domain.venue")
     module.Venue = ToyVenue
     monkeypatch.setitem(sys.modules, "exchange.domain.venue", module)
@@ -124,6 +125,14 @@ def test_a_snapshot_beyond_the_journal_is_78(run):
     found = answer(run)
     assert found["exit_code"] == 78
     assert "missing at the end" in found["verdict"]
+
+
+def test_an_engine_that_cannot_be_had_is_69_and_never_another_one(run):
+    other = {"reference": "compiled", "compiled": "reference"}[answer(run)["engine"]]
+    result = verify(run, "--engine", other)
+    assert result.exit_code == 69
+    assert other in result.output
+    assert verify(run, "--engine", answer(run)["engine"]).exit_code == 0
 
 
 def test_a_running_venue_is_73(run):

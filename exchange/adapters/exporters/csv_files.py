@@ -1,0 +1,197 @@
+"""The CSV files of a run: trades, prices, outcomes, unfilled tasks, settlement, statements (docs/guides/reports.md).
+
+UTF-8, lines end in \\n, order of events, no wall-clock time: the same journal gives the same bytes. Amounts and prices are
+decimal yuan with no digit lost, times RFC 3339 in the venue's time zone, delivery hours as in instrument codes (UTC).
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from string import ascii_letters, digits
+
+from exchange.adapters.exporters.writing import text_cell, write_rows
+from exchange.domain.units import NS_PER_SECOND, format_micro, format_scaled
+from exchange.projections import Projections
+from exchange.projections.prices import price_rows
+from exchange.projections.statements import Delivered, Statement, delivered_prices, statements
+from exchange.projections.tape import instrument_parts
+from exchange.projections.tasks import TaskRecord
+from exchange.projections.words import reason_in_words
+
+Rows = Iterator[Sequence[object]]
+
+TRADES = (
+    "trade_id,time,delivery_start,chip,region,latency_class,power,period,lots,cards,card_hours,price,cost,fee,buyer,"
+    "seller,site,task,offer,is_block,tariff,obligation"
+).split(",")
+PRICES = "scope,chip,region,latency_class,power,period,day,first,last,low,high,vwap,card_hours,trades,fix,grade".split(",")
+OUTCOMES = (
+    "task,participant,chip,shape,lane,cards,periods,card_hours_asked,card_hours_bought,status,ending,reason,compute,"
+    "moving,fee,total,delivered_per_card_hour,waited_s,first_instrument,entered,rounding"
+).split(",")
+UNFILLED = "task,participant,chip,status,ending,reason,binding,in_words,relaxations".split(",")
+SETTLEMENT = (
+    "obligation,period,buyer,seller,instrument,lots,delivered,lost,status,paid,fee,moving,refund,damages,cut,"
+    "to_host,region_share,green_share,delivered_price"
+).split(",")
+LINES = "time,what,counterparty,obligation,reference,instrument,amount_yuan".split(",")
+INDEX = "day,account,role,opening,lines,closing,free,held,escrow,margin,bond,n_lines,file".split(",")
+PURSE_WORDS = ("free", "held for tasks and orders", "in escrow for bought hours", "margin", "bond")
+SAFE_IN_FILE_NAMES = frozenset(ascii_letters + digits + "-_")
+
+
+def write_csv_files(projections: Projections, folder: Path) -> list[Path]:
+    """Every CSV file; the paths written."""
+    return [
+        write_rows(folder / "trades.csv", trades(projections)),
+        write_rows(folder / "prices.csv", prices(projections)),
+        write_rows(folder / "outcomes.csv", outcomes(projections)),
+        write_rows(folder / "unfilled.csv", unfilled(projections)),
+        write_rows(folder / "settlement.csv", settlement(projections)),
+        *write_statements(projections, folder / "statements"),
+    ]
+
+
+def trades(projections: Projections) -> Rows:
+    """One row per trade, in order."""
+    calendar, text = projections.calendar, text_cell
+    yield TRADES
+    for trade in projections.tape.trades:
+        fact = trade.fact
+        chip, region, latency_class, power, period = instrument_parts(fact.instrument)
+        yield (
+            f"{trade.seq}-{trade.index}", calendar.text(trade.time_ns), calendar.text(fact.period_start_ns), text(chip),
+            text(region), latency_class, power, period, fact.lots, calendar.cards_text(fact.lots),
+            calendar.card_hours_text(fact.lots), format_micro(fact.price_micro), format_micro(fact.cost_micro),
+            format_micro(fact.fee_micro), text(fact.buyer), text(fact.seller), text(fact.site), text(fact.task),
+            text(fact.offer_id), "yes" if fact.is_block else "no", fact.tariff_version, fact.obligation_id,
+        )  # fmt: skip
+
+
+def prices(projections: Projections) -> Rows:
+    """One row per scope and key; a scope without trades (only a fix) has no prices."""
+    yield PRICES
+    for row in price_rows(projections.tape, projections.calendar):
+        p = row.prices
+        amounts = (p.first_micro, p.last_micro, p.low_micro, p.high_micro, p.vwap_micro)
+        yield (
+            row.scope, text_cell(row.chip), text_cell(row.region), row.latency_class, row.power, row.period, row.day,
+            *(format_micro(amount) if p.trades else "" for amount in amounts),
+            projections.calendar.card_hours_text(p.lots), p.trades,
+            format_micro(row.fix_micro) if row.fix_micro else "", row.grade,
+        )  # fmt: skip
+
+
+def outcomes(projections: Projections) -> Rows:
+    """One row per task, in order of entry; a refused submit is a row of its own."""
+    yield OUTCOMES
+    for record in projections.tasks.records:
+        yield _outcome(projections, record)
+
+
+def _outcome(projections: Projections, record: TaskRecord) -> Sequence[object]:
+    calendar, task = projections.calendar, record.task
+    total = record.delivered_micro + record.fee_micro
+    per_card_hour = projections.tasks.per_card_hour(record)
+    return (
+        text_cell(task.client_order_id), text_cell(task.participant), _first_chip(record), text_cell(task.shape),
+        text_cell(task.lane), calendar.cards_text(task.lots), task.periods,
+        calendar.card_hours_text(record.asked_lot_periods), calendar.card_hours_text(record.lot_periods), record.status,
+        record.ending, record.reason, format_micro(record.compute_micro), format_micro(record.moving_micro),
+        format_micro(record.fee_micro), format_micro(total), format_micro(per_card_hour) if record.lot_periods else "",
+        format_scaled(record.waited_ns, NS_PER_SECOND, 0), text_cell(record.instrument),
+        calendar.text(record.entered_ns), text_cell(record.rounding),
+    )  # fmt: skip
+
+
+def _first_chip(record: TaskRecord) -> str:
+    return text_cell(record.task.chips[0].chip) if record.task.chips else ""
+
+
+def unfilled(projections: Projections) -> Rows:
+    """One row per task that is not filled whole: why, and what alone would have filled it."""
+    yield UNFILLED
+    for record in projections.tasks.records:
+        if record.status != "filled":
+            yield (
+                text_cell(record.task.client_order_id), text_cell(record.task.participant), _first_chip(record),
+                record.status, record.ending, record.reason, record.binding, reason_in_words(record.reason),
+                text_cell(record.explanation()),
+            )  # fmt: skip
+
+
+def settlement(projections: Projections) -> Rows:
+    """One row per settled obligation, in order of settlement; delivered_price is fee included and adds up by parts (CA3)."""
+    yield SETTLEMENT
+    parts, nothing = delivered_prices(projections.ledger, projections.tape), Delivered()
+    for item in projections.deliveries.settled:
+        paid = parts.get(item.obligation_id, nothing)
+        amounts = (
+            item.paid_micro, item.fee_micro, item.moving_micro, item.refund_micro, item.damages_micro,
+            item.damages_cut_micro, paid.compute, paid.region, paid.green, paid.total,
+        )  # fmt: skip
+        yield (
+            item.obligation_id, instrument_parts(item.instrument).period, text_cell(item.buyer), text_cell(item.seller),
+            text_cell(item.instrument), item.lots, item.delivered_lots, item.lost_lots, item.status,
+            *map(format_micro, amounts),
+        )  # fmt: skip
+
+
+# --- statements ---
+
+
+def write_statements(projections: Projections, folder: Path) -> list[Path]:
+    """A file per participant and day with activity, and index.csv over all accounts, whose lines of a day add up to 0."""
+    names = FileNames()
+    files, index = [], [INDEX]
+    for statement in statements(projections.ledger, projections.tape):
+        day, name = statement.day.isoformat(), ""
+        if not statement.is_system:
+            name = f"{day}/{names.of(statement.account)}.csv"
+            files.append(write_rows(folder / name, _statement(projections, statement)))
+        amounts = (statement.opening_micro, statement.lines_micro, statement.closing_micro, *statement.closing)
+        role = statement.account if statement.is_system else "participant"
+        index.append(
+            [day, text_cell(statement.account), role, *map(format_micro, amounts), str(len(statement.lines)), name]
+        )
+    return [*files, write_rows(folder / "index.csv", index)]
+
+
+def _statement(projections: Projections, statement: Statement) -> Rows:
+    calendar = projections.calendar
+    yield "statement of", text_cell(statement.account)
+    yield "venue", text_cell(calendar.settings.name)
+    yield "day", statement.day.isoformat(), calendar.settings.time_zone
+    yield "opening balance", format_micro(statement.opening_micro), "yuan"
+    yield "sum of the lines", format_micro(statement.lines_micro), "yuan"
+    yield "closing balance", format_micro(statement.closing_micro), "yuan"
+    for words, amount in zip(PURSE_WORDS, statement.closing, strict=True):
+        yield f"of which {words}", format_micro(amount), "yuan"
+    yield "number of lines", len(statement.lines)
+    yield ()
+    yield LINES
+    for line in statement.lines:
+        yield (
+            calendar.text(line.time_ns), line.what, text_cell(line.counterparty), line.obligation or "",
+            text_cell(line.reference), text_cell(line.instrument), format_micro(line.amount_micro),
+        )  # fmt: skip
+
+
+class FileNames:
+    """Account -> a file name that is safe everywhere; names that differ only in case get a number."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self._taken: dict[str, int] = {}
+
+    def of(self, account: str) -> str:
+        """The name without its ending; the same account gets the same one again."""
+        if account not in self._known:
+            name = "".join(c if c in SAFE_IN_FILE_NAMES else _percent(c) for c in account)
+            n_taken = self._taken.get(name.lower(), 0)
+            self._taken[name.lower()] = n_taken + 1
+            self._known[account] = f"{name}~{n_taken + 1}" if n_taken else name
+        return self._known[account]
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode())

@@ -1,0 +1,47 @@
+"""Files that are whole or not there, and cells that a spreadsheet takes for what they are.
+
+A text that a spreadsheet would take for a formula gets an apostrophe in front, and so does one that begins with an
+apostrophe: the way back is always to drop one.
+"""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+FORMULA_STARTS = "=+-@\uff1d\uff0b\uff0d\uff20"  # the last four are full-width: some spreadsheets read them alike
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """A UTF-8 text file that appears under its name only when everything is written; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".tmp")
+    try:
+        with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            yield file
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_rows(path: Path, rows: Iterable[Sequence[object]]) -> Path:
+    """A CSV file of these rows; the path."""
+    with whole_file(path) as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    return path
+
+
+def text_cell(text: str) -> str:
+    """A text from outside as a cell that no spreadsheet runs."""
+    start = text.lstrip()[:1]
+    if start and start in FORMULA_STARTS or text[:1] in ("'", "\t", "\r", "\n"):
+        return "'" + text
+    return text
+
+
+def cell_text(cell: str) -> str:
+    """The text that `text_cell` made a cell from."""
+    return cell[1:] if cell.startswith("'") else cell

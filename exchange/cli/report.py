@@ -1,0 +1,299 @@
+"""`cpx report`: what a run came to, from the files it left; a participant's statement of a day; a price chart."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from exchange.adapters.exporters.results import Results
+
+JSON_SCHEMA = 1  # raised when a key of --json changes its meaning
+DAMAGED, NOT_FOUND, UNAVAILABLE, CANNOT_WRITE = 65, 66, 69, 73
+TOP = 12  # rows of a long table that are shown
+PLAIN_WIDTH = 160  # columns where the output is no terminal
+CHIPS_IN_PLOT = 8
+
+command = typer.Typer()
+
+
+@command.command()
+def report(
+    folder: Path = typer.Argument(..., metavar="DIR", help="The folder of a finished run (with summary.json in it)."),
+    day: str = typer.Option("", help="A venue day, YYYY-MM-DD: its accounts, or the statement of that day."),
+    participant: str = typer.Option("", help="Show this participant's statement; of the last day unless --day is given."),
+    as_json: bool = typer.Option(False, "--json", "-j", help="One JSON object instead of tables."),
+    plot: Path | None = typer.Option(None, metavar="FILE.png", help="Also draw price and volume by hour of the day."),
+) -> None:
+    """Show what a run came to: fills, prices, why tasks stayed unfilled, settlement, statements.
+
+    Exit codes: 0 fine, 65 a file is damaged, 66 no such run, participant or day, 69 --plot without matplotlib,
+    73 the chart cannot be written.
+    """
+    from exchange.adapters.exporters.results import Damaged, NotFound, Results
+
+    if day and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", day, re.ASCII):
+        raise typer.BadParameter(f"{day!r} is no day; write it like 2026-11-23", param_hint="--day")
+    try:
+        results = Results(folder)
+        content = gather(results, day, participant)
+        if plot is not None:
+            content["plot"] = draw(results, plot)
+    except NotFound as error:
+        fail(NOT_FOUND, str(error))
+    except (Damaged, KeyError, UnicodeDecodeError) as error:
+        fail(DAMAGED, f"a file in {folder} is not as a run leaves it: {error}")
+    except OSError as error:
+        fail(NOT_FOUND, f"cannot be read: {error}")
+    if as_json:
+        typer.echo(json.dumps({"schema": JSON_SCHEMA, **content}, indent=2, ensure_ascii=False))
+    else:
+        show(content)
+
+
+def fail(code: int, message: str) -> NoReturn:
+    """One line on stderr and out."""
+    typer.echo(f"cpx report: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def gather(results: Results, day: str, participant: str) -> dict[str, Any]:
+    """What the report shows, as plain data; which parts depends on what was asked."""
+    if participant:
+        return {"folder": str(results.folder), "statement": results.statement(participant, day)}
+    if day:
+        return {"folder": str(results.folder), "day": day, "accounts": accounts_of_day(results, day)}
+    index = results.accounts()
+    return {
+        "folder": str(results.folder),
+        "summary": results.summary,
+        "fill_by_chip": results.fill_by_chip(),
+        "prices": results.prices(),
+        "unfilled": results.unfilled(),
+        "settlement": results.settlement(),
+        "statements": {
+            "folder": str(results.folder / "statements"),
+            "files": sum(bool(row["file"]) for row in index),
+            "days": sorted({row["day"] for row in index}),
+        },
+    }
+
+
+def accounts_of_day(results: Results, day: str) -> list[dict[str, str]]:
+    """The index rows of a day, largest turnover first."""
+    from exchange.adapters.exporters.results import NotFound, micro
+
+    rows = results.accounts(day=day)
+    if not rows:
+        days = sorted({row["day"] for row in results.accounts()})
+        between = f"; there are statements from {days[0]} to {days[-1]}" if days else ""
+        raise NotFound(f"nothing happened on {day}{between}")
+    return sorted(rows, key=lambda row: (-abs(micro(row["lines"])), row["account"]))
+
+
+# --- for people ---------------------------------------------------------------------------------------------
+
+
+def show(content: dict[str, Any]) -> None:
+    """Tables on a terminal, plain columns elsewhere."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PLAIN_WIDTH, no_color=True)
+    if "statement" in content:
+        show_statement(console, content["statement"])
+    elif "accounts" in content:
+        columns = ("account", "opening", "lines", "closing", "free", "held", "escrow", "margin", "bond")
+        title = f"Accounts on {content['day']}, yuan"
+        table(console, title, columns, [[row[name] for name in columns] for row in content["accounts"]], names=1)
+    else:
+        show_run(console, content)
+    if "plot" in content:
+        line(console, f"Chart: {content['plot']}")
+
+
+def show_run(console: Console, content: dict[str, Any]) -> None:
+    """The whole report of a run."""
+    show_summary(console, content["summary"], content["settlement"])
+    fill = content["fill_by_chip"]
+    columns = ("chip", "tasks", "filled", "partly", "unfilled", "fill_rate", "card_hours_asked", "card_hours_bought")
+    table(console, "Tasks by first chip", columns, [[row[name] for name in columns] for row in fill], names=1)
+    prices = content["prices"]
+    columns = ("chip", "region", "low", "vwap", "high", "card_hours", "trades")
+    rows = prices["by_chip_and_region"]
+    title = "Prices by chip and region, yuan per card-hour"
+    table(console, title, columns, [[row[name] for name in columns] for row in rows], names=2)
+    national = [name for name in columns if name != "region"]
+    title = "Prices by chip, all regions"
+    table(console, title, national, [[row[name] for name in national] for row in prices["by_chip"]], names=1)
+    show_unfilled(console, content["unfilled"])
+    show_settlement(console, content["settlement"])
+    show_statements_place(console, content["folder"], content["statements"])
+
+
+def show_summary(console: Console, summary: dict[str, Any], settlement: dict[str, Any]) -> None:
+    """Every plain value of summary.json that no later table repeats."""
+    repeated = {"schema", "damages_cut", *settlement}
+    plain = {
+        key: value
+        for key, value in summary.items()
+        if isinstance(value, int | float | str) and value != "" and key not in repeated
+    }
+    table(console, "Run", ("", ""), [[key.replace("_", " "), value] for key, value in plain.items()], names=2, top=0)
+    for note in summary.get("notes") or ():
+        line(console, f"note: {note}")
+
+
+def show_unfilled(console: Console, unfilled: list[dict[str, Any]]) -> None:
+    """Why tasks were not filled whole, and which single change would have been the cheapest."""
+    rows = []
+    for item in unfilled:
+        changes = sorted(item["cheapest_change"].items(), key=lambda pair: (-pair[1], pair[0]))
+        rows.append([item["in_words"], ", ".join(f"{name} ({n})" for name, n in changes) or "-", item["tasks"]])
+    table(console, "Tasks not filled whole", ("why", "cheapest single change", "tasks"), rows, names=2)
+
+
+def show_settlement(console: Console, settlement: dict[str, Any]) -> None:
+    """Obligations by status and sums."""
+    statuses = ", ".join(f"{n} {status}" for status, n in settlement["by_status"].items())
+    rows = [
+        ("obligations settled", f"{settlement['obligations']} ({statuses})" if statuses else "0"),
+        ("compute paid by buyers", settlement["paid"]),
+        ("  of which to the hosts", settlement["to_host"]),
+        ("  of which region shares", settlement["region_share"]),
+        ("  of which green shares", settlement["green_share"]),
+        ("moving data", settlement["moving"]),
+        ("exchange fees", settlement["fee"]),
+        ("refunded to buyers", settlement["refund"]),
+        ("damages to buyers", settlement["damages"]),
+        ("damages nobody could pay", settlement["cut"]),
+    ]
+    table(console, "Settlement, yuan", ("", ""), rows, names=1, top=0)
+
+
+def show_statements_place(console: Console, folder: str, statements: dict[str, Any]) -> None:
+    """Where the statements are and how to read one."""
+    days = statements["days"]
+    span = f", {days[0]} to {days[-1]}" if days else ""
+    line(console, f"{statements['files']} statements in {statements['folder']}{span}; index.csv lists them.")
+    line(console, f"One of them: cpx report {folder} --participant NAME [--day YYYY-MM-DD]")
+
+
+def show_statement(console: Console, statement: dict[str, Any]) -> None:
+    """Head and lines of one statement."""
+    table(console, "", ("", "", ""), [row + [""] * (3 - len(row)) for row in statement["head"]], names=1, top=0)
+    columns = ("time", "what", "counterparty", "obligation", "reference", "instrument", "amount_yuan")
+    rows = [[row[name] for name in columns] for row in statement["lines"]]
+    table(console, "Lines", columns, rows, names=6, top=0)
+    others = [day for day in statement["days"] if ["day", day] != statement["head"][2][:2]]
+    if others:
+        line(console, f"Other days: {', '.join(others)} (--day)")
+    line(console, f"File: {statement['file']}")
+
+
+def table(
+    console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, names: int, top: int = TOP
+) -> None:
+    """A table; the first `names` columns are text, the others numbers; more than `top` rows are cut, which is told."""
+    from rich import box
+    from rich.table import Table
+
+    rows = list(rows)
+    shown = rows[:top] if top else rows
+    made = Table(
+        title=safe(title) or None, title_justify="left", show_header=any(columns),
+        box=box.SIMPLE_HEAD if console.is_terminal else None,
+    )  # fmt: skip
+    for place, column in enumerate(columns):
+        made.add_column(column.replace("_", " "), justify="left" if place < names else "right", overflow="fold")
+    for row in shown:
+        made.add_row(*(safe(str(cell)) for cell in row))
+    console.print(made)
+    if len(shown) < len(rows):
+        line(console, f"  and {len(rows) - len(shown)} more")
+    elif not rows:
+        line(console, "  none")
+    console.print()
+
+
+def line(console: Console, text: str) -> None:
+    """One line as it is."""
+    console.print(safe(text), soft_wrap=True)
+
+
+def safe(text: str) -> str:
+    """A text that neither the terminal nor the table takes for a command."""
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() else "?" for c in text))
+
+
+# --- the chart ----------------------------------------------------------------------------------------------
+
+
+def draw(results: Results, path: Path) -> str:
+    """Writes the chart; where it is."""
+    try:
+        import matplotlib
+    except ImportError:
+        fail(UNAVAILABLE, "--plot needs matplotlib: `.venv/bin/pip install matplotlib`, or any command of the extra `dev`")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    chips, value, volume = by_hour(results)
+    figure, (top, bottom) = pyplot.subplots(2, 1, figsize=(11, 7), sharex=True, layout="constrained")
+    floor, highest = [0.0] * 24, 0.0
+    for chip in chips:
+        hours = [hour for hour in range(24) if volume[chip, hour]]
+        averages = [value[chip, hour] / volume[chip, hour] for hour in hours]
+        highest = max(highest, *averages)
+        top.plot(hours, averages, marker="o", label=chip)
+        heights = [volume[chip, hour] / 1e6 for hour in range(24)]
+        bottom.bar(range(24), heights, bottom=floor, label=chip)
+        floor = [low + more for low, more in zip(floor, heights, strict=True)]
+    top.set(ylabel="average price, yuan per card-hour", title=f"{results.folder.resolve().name}: by hour of delivery")
+    top.set_ylim(0, 1.08 * highest or 1.0)
+    bottom.set(xlabel="hour of the day of delivery, time zone of the venue", ylabel="card-hours traded", xticks=range(24))
+    for axes in (top, bottom):
+        axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
+    if chips:
+        top.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    try:
+        figure.savefig(path, format="png", dpi=110)
+    except OSError as error:
+        fail(CANNOT_WRITE, f"the chart cannot be written: {error}")
+    finally:
+        pyplot.close(figure)
+    return str(path)
+
+
+def by_hour(results: Results) -> tuple[list[str], Counter[tuple[str, int]], Counter[tuple[str, int]]]:
+    """(chips by volume, price x card-hours, card-hours) by chip and hour of delivery; rare chips are put together."""
+    from exchange.adapters.exporters.results import micro
+
+    value: Counter[tuple[str, int]] = Counter()
+    volume: Counter[tuple[str, int]] = Counter()
+    totals: Counter[str] = Counter()
+    trades = [
+        (row["chip"], int(row["delivery_start"][11:13]), micro(row["card_hours"]), micro(row["cost"]))
+        for row in results.rows("trades.csv")
+    ]
+    for chip, _, card_hours, _ in trades:
+        totals[chip] += card_hours
+    ranked = sorted(totals, key=lambda chip: (-totals[chip], chip))
+    kept = ranked[:CHIPS_IN_PLOT] if len(ranked) > CHIPS_IN_PLOT + 1 else ranked
+    for chip, hour, card_hours, cost in trades:
+        name = chip if chip in kept else "other chips"
+        value[name, hour] += cost
+        volume[name, hour] += card_hours
+    return kept + (["other chips"] if len(kept) < len(ranked) else []), value, volume

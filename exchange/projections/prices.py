@@ -1,0 +1,93 @@
+"""Prices made from the tape: per instrument, per chip and region (by day and in all), per chip in the whole country.
+
+A day is the venue day of the trade, not of the delivery. VWAP is rounded half to even on micro-yuan.
+"""
+
+from dataclasses import dataclass, field
+
+from exchange.domain.units import div_half_even
+from exchange.projections.calendar import Calendar
+from exchange.projections.tape import Tape, instrument_parts
+
+SCOPES = ("instrument", "chip_region_day", "chip_region", "chip_day", "chip")  # in order of the price file
+
+
+@dataclass(slots=True)
+class Prices:
+    """What traded in one scope; micro-yuan per card-hour."""
+
+    first_micro: int = 0
+    last_micro: int = 0
+    low_micro: int = 0
+    high_micro: int = 0
+    weighted: int = 0  # sum of price x lots
+    lots: int = 0
+    trades: int = 0
+
+    def add(self, price_micro: int, lots: int) -> None:
+        """One more trade, later than those before."""
+        if self.trades == 0:
+            self.first_micro = self.low_micro = self.high_micro = price_micro
+        elif price_micro < self.low_micro:
+            self.low_micro = price_micro
+        elif price_micro > self.high_micro:
+            self.high_micro = price_micro
+        self.last_micro = price_micro
+        self.weighted += price_micro * lots
+        self.lots += lots
+        self.trades += 1
+
+    @property
+    def vwap_micro(self) -> int:
+        """Volume-weighted average; 0 without trades."""
+        return div_half_even(self.weighted, self.lots) if self.lots else 0
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """Prices of one scope; parts that do not belong to it are ""."""
+
+    scope: str
+    chip: str
+    region: str = ""
+    latency_class: str = ""
+    power: str = ""
+    period: str = ""
+    day: str = ""
+    prices: Prices = field(default_factory=Prices)
+    fix_micro: int = 0  # of an instrument; 0 = none was set
+    grade: str = ""
+
+
+def price_rows(tape: Tape, calendar: Calendar) -> list[PriceRow]:
+    """Every scope in SCOPES order, sorted inside by its key. O(trades)."""
+    found: dict[str, dict[tuple[str, ...], Prices]] = {scope: {} for scope in SCOPES}
+    found["instrument"] = {instrument_parts(code): Prices() for code in tape.fixes}
+    for trade in tape.trades:
+        fact, day = trade.fact, calendar.day(trade.time_ns).isoformat()
+        parts = instrument_parts(fact.instrument)
+        keys = (parts, (parts.chip, parts.region, day), parts[:2], (parts.chip, day), (parts.chip,))
+        for scope, key in zip(SCOPES, keys, strict=True):
+            prices = found[scope].get(key)
+            if prices is None:
+                prices = found[scope][key] = Prices()
+            prices.add(fact.price_micro, fact.lots)
+    return [_row(tape, scope, key, found[scope][key]) for scope in SCOPES for key in sorted(found[scope])]
+
+
+def _row(tape: Tape, scope: str, key: tuple[str, ...], prices: Prices) -> PriceRow:
+    if scope == "instrument":
+        fix = tape.fixes.get("/".join(key))
+        return PriceRow(scope, *key, prices=prices, fix_micro=fix.price_micro if fix else 0, grade=fix.grade if fix else "")
+    if scope in ("chip_region_day", "chip_day"):
+        return PriceRow(scope, *key[:-1], day=key[-1], prices=prices)
+    return PriceRow(scope, *key, prices=prices)
+
+
+def national_vwap(tape: Tape) -> dict[str, int]:
+    """Chip -> VWAP over every region and hour, micro-yuan per card-hour."""
+    found: dict[str, Prices] = {}
+    for trade in tape.trades:
+        chip = trade.fact.instrument.partition("/")[0]
+        found.setdefault(chip, Prices()).add(trade.fact.price_micro, trade.fact.lots)
+    return {chip: found[chip].vwap_micro for chip in sorted(found)}

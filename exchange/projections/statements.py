@@ -1,0 +1,159 @@
+"""Statements: per account and venue day, opening + lines = closing; and the parts of every delivered price (CA3).
+
+A line is a move between two accounts, seen from one of them. What stays inside an account (holds, margins, a refund out
+of escrow) is no line: it shows in how the closing balance is split.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from exchange.domain.state import SYSTEM_ACCOUNTS
+from exchange.projections.ledger import EMPTY, DayClose, Ledger, Line, Purses
+from exchange.projections.tape import Tape, instrument_parts
+
+PARTS = ("compute", "region", "green", "moving", "fee")  # of a delivered price
+_PART_OF_KIND = {"payout": "compute", "exchange_fee": "fee", "moving_paid": "moving", "moving_share": "moving"}
+
+# kind -> (as the payer reads it, as the payee reads it)
+_WORDS = {
+    "deposit": ("deposit by a participant", "deposit"),
+    "withdrawal": ("withdrawal", "withdrawal by a participant"),
+    "payout": ("compute, to the host", "compute delivered"),
+    "region": ("region share", "region share received"),
+    "green": ("green share", "green share received"),
+    "exchange_fee": ("exchange fee", "exchange fee received"),
+    "moving_paid": ("moving data, to the network", "moving data, received"),
+    "moving_share": ("moving data, share", "moving data, share received"),
+    "damages": ("damages paid", "damages received"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """One line; amount_micro is positive for what came in. The buyer sees his task, the seller his offer."""
+
+    seq: int
+    time_ns: int
+    what: str
+    counterparty: str
+    obligation: int  # 0 = none
+    reference: str
+    instrument: str
+    amount_micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One account's day; opening and closing by purse."""
+
+    account: str
+    day: date
+    opening: Purses
+    closing: Purses
+    lines: tuple[StatementLine, ...]
+
+    @property
+    def is_system(self) -> bool:
+        """Whether it is no participant's (outside, exchange, network, fund)."""
+        return self.account in SYSTEM_ACCOUNTS
+
+    @property
+    def opening_micro(self) -> int:
+        """All purses at the day's start."""
+        return sum(self.opening)
+
+    @property
+    def lines_micro(self) -> int:
+        """Sum of the lines."""
+        return sum(line.amount_micro for line in self.lines)
+
+    @property
+    def closing_micro(self) -> int:
+        """All purses at the day's end."""
+        return sum(self.closing)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What a buyer paid on one obligation, by recipient; the parts add up to the delivered price (CA3)."""
+
+    compute: int = 0
+    region: int = 0
+    green: int = 0
+    moving: int = 0
+    fee: int = 0
+
+    @property
+    def total(self) -> int:
+        """The delivered price, fee included, micro-yuan."""
+        return self.compute + self.region + self.green + self.moving + self.fee
+
+
+def statements(ledger: Ledger, tape: Tape) -> Iterator[Statement]:
+    """Every account with activity on every day, days in order, accounts in the order in which money first reached them.
+
+    AssertionError where opening + lines is not the closing. O(moves).
+    """
+    last: dict[int, Purses] = {}
+    for close in ledger.days():
+        lines = _lines_of_day(ledger, tape, close)
+        for number, closing in close.closing.items():
+            opening = last.get(number, EMPTY)
+            statement = Statement(ledger.accounts[number], close.day, opening, closing, tuple(lines.get(number, ())))
+            assert statement.opening_micro + statement.lines_micro == statement.closing_micro, statement
+            last[number] = closing
+            yield statement
+
+
+def _lines_of_day(ledger: Ledger, tape: Tape, close: DayClose) -> dict[int, list[StatementLine]]:
+    found: dict[int, list[StatementLine]] = {}
+    for index in range(close.first_line, close.end_line):
+        line = ledger.line(index)
+        if line.source != line.target:
+            found.setdefault(line.source, []).append(_seen_from(ledger, tape, line, 0))
+            found.setdefault(line.target, []).append(_seen_from(ledger, tape, line, 1))
+    return found
+
+
+def _seen_from(ledger: Ledger, tape: Tape, line: Line, side: int) -> StatementLine:
+    """A line as its payer (side 0) or payee (side 1) reads it."""
+    own, other = (line.source, line.target) if side == 0 else (line.target, line.source)
+    reference, instrument = line.reference, ""
+    trade = tape.by_obligation.get(line.obligation)
+    if trade is not None:
+        fact, name = trade.fact, ledger.accounts[own]
+        instrument = fact.instrument
+        reference = f"task {fact.task}" if name == fact.buyer else f"offer {fact.offer_id}" if name == fact.seller else ""
+    seq, time_ns = ledger.moment(line)
+    words = _WORDS.get(_word_key(ledger, tape, line), (line.kind, line.kind))
+    amount = line.amount_micro if side else -line.amount_micro
+    other_name = ledger.accounts[other]
+    return StatementLine(seq, time_ns, words[side], other_name, line.obligation, reference, instrument, amount)
+
+
+def _word_key(ledger: Ledger, tape: Tape, line: Line) -> str:
+    return _share_part(ledger, tape, line) if line.kind == "share" else line.kind
+
+
+def _share_part(ledger: Ledger, tape: Tape, line: Line) -> str:
+    """Whether a share of the compute price is the region's or the green one, by the tariff stamped on the trade."""
+    trade = tape.by_obligation.get(line.obligation)
+    tariff = tape.tariffs.get(trade.fact.tariff_version) if trade else None
+    if trade is None or tariff is None:
+        return "region"
+    host, recipient = instrument_parts(trade.fact.instrument).region, ledger.accounts[line.target]
+    bases = {share.base for share in tariff.shares if share.recipient.replace("{host}", host) == recipient}
+    return "green" if "green" in bases and "compute" not in bases else "region"
+
+
+def delivered_prices(ledger: Ledger, tape: Tape) -> dict[int, Delivered]:
+    """Obligation -> what was paid on it so far, by recipient. O(lines)."""
+    sums: dict[int, dict[str, int]] = {}
+    for index in range(ledger.n_lines):
+        line = ledger.line(index)
+        part = _share_part(ledger, tape, line) if line.kind == "share" else _PART_OF_KIND.get(line.kind)
+        if line.obligation and part:
+            parts = sums.setdefault(line.obligation, dict.fromkeys(PARTS, 0))
+            parts[part] += line.amount_micro
+    return {obligation: Delivered(**parts) for obligation, parts in sums.items()}

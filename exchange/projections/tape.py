@@ -1,0 +1,66 @@
+"""The tape: every trade in order, the fixes, and the tariffs that trades refer to."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from exchange.domain.commands import SetTariff
+from exchange.domain.events import FixSet, Refused, Traded
+
+
+class InstrumentParts(NamedTuple):
+    """`chip/region/class/power/period`, taken apart."""
+
+    chip: str
+    region: str
+    latency_class: str
+    power: str
+    period: str
+
+
+def instrument_parts(code: str) -> InstrumentParts:
+    """The parts of an instrument code; never fails, even for a region with a slash in its name."""
+    family, latency_class, power, period = code.rsplit("/", 3)
+    chip, _, region = family.partition("/")
+    return InstrumentParts(chip, region, latency_class, power, period)
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A trade: its id is (seq, index among the trades of that command)."""
+
+    seq: int
+    index: int
+    time_ns: int
+    fact: Traded
+
+
+class Tape:
+    """Trades, fixes (the last one per instrument) and tariffs by version."""
+
+    def __init__(self) -> None:
+        self.trades: list[Trade] = []
+        self.by_obligation: dict[int, Trade] = {}
+        self.fixes: dict[str, FixSet] = {}
+        self.tariffs: dict[int, SetTariff] = {}
+        self.notional_micro = 0
+
+    def on_command(self, seq: int, ts_ns: int, command: Any, events: Any) -> None:
+        """Keeps the trades and fixes of a command; O(events)."""
+        if type(command) is SetTariff and type(events[0]) is not Refused:
+            self.tariffs[command.version] = command
+        index = 0
+        for event in events:
+            kind = type(event)
+            if kind is Traded:
+                trade = Trade(seq, index, ts_ns, event)
+                self.trades.append(trade)
+                self.by_obligation[event.obligation_id] = trade
+                self.notional_micro += event.cost_micro
+                index += 1
+            elif kind is FixSet:
+                self.fixes[event.instrument] = event
+
+    @property
+    def count(self) -> int:
+        """Trades so far."""
+        return len(self.trades)

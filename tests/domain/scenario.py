@@ -1,0 +1,395 @@
+"""Stories as tables: one command a line, `->` and what must come of it, word for word.
+
+A file holds several stories; `== RT4: title` opens one and names its rule. A line without `->` must merely not be
+refused. `->` with nothing behind it says that nothing worth telling happens. Hours are hours of the first day (`h05` is
+the delivery hour from 05:00, `h29` that of the next day), quantities are cards, money is yuan.
+
+The world of every story, unless its `world` line says otherwise: hourly periods, gate 5 minutes, fee 0.5 %, 1 lot = 1
+card; regions wuhan (edge), guian and qingyang (clusters); providers P1 (site g1 in guian), P2 (g2 in guian, w1 in wuhan)
+and P3 (q1 in qingyang) with 640 cards of H800 and A910B at each site, buyers B1 and B2; everybody owns 100,000 yuan.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from worlds import HOUR, MINUTE, SECOND, T0, YUAN, World
+
+from exchange.domain import commands as c
+from exchange.domain import events as e
+from exchange.domain.money import BUCKET_NAMES, balance
+from exchange.domain.units import format_micro, parse_micro, parse_scaled
+from exchange.domain.venue import Venue
+
+FAMILIES = (
+    "H800/wuhan/L5/grid", "H800/guian/L10/grid", "H800/guian/L10/green", "H800/guian/BE/grid", "H800/qingyang/L10/grid",
+    "A910B/guian/L10/grid", "A910B/qingyang/BE/grid",
+)  # fmt: skip
+REACH = (
+    ("wuhan", "wuhan", "L5", 4_000), ("wuhan", "guian", "L10", 9_800), ("wuhan", "guian", "BE", 16_000),
+    ("wuhan", "qingyang", "L10", 9_900), ("wuhan", "qingyang", "BE", 25_000), ("guian", "guian", "L10", 1_000),
+)  # fmt: skip
+LINKS = (("wuhan", "guian", 100_000, 10_000), ("wuhan", "qingyang", 50_000, 1_000))  # per GB, Mbit/s
+SITES = (("g1", "P1", "guian"), ("g2", "P2", "guian"), ("w1", "P2", "wuhan"), ("q1", "P3", "qingyang"))
+SETTINGS = {
+    "period": "period_min", "gate": "gate_min", "horizon": "horizon_periods", "release": "release_min",
+    "dispute": "dispute_min", "per-firm": "max_waiting_per_firm", "per-chip": "max_waiting_per_chip", "lots": "lots_per_card",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Story:
+    """One scenario: the rule it shows and its lines with their numbers in the file."""
+
+    file: str
+    rule: str
+    title: str
+    lines: tuple[tuple[int, str], ...]
+
+    @property
+    def name(self) -> str:
+        """How the story is shown in a test run."""
+        return f"{self.rule}: {self.title}"
+
+
+def read_stories(folder: Path) -> list[Story]:
+    """All stories of a folder, file by file."""
+    stories = []
+    for path in sorted(folder.glob("*.txt")):
+        head, lines = None, []
+        for number, text in enumerate([*path.read_text("utf-8").splitlines(), "== end:"], 1):
+            if text.startswith("=="):
+                if head:
+                    stories.append(Story(path.name, head[0].strip(), head[2].strip(), tuple(lines)))
+                head, lines = text[2:].partition(":"), []
+            elif text.strip() and not text.startswith("#"):
+                lines.append((number, text))
+    return stories
+
+
+def play(story: Story, engine: type | None = None) -> World:
+    """Runs a story; AssertionError names the line that went another way."""
+    teller = Teller(engine)
+    for number, text in story.lines:
+        line, arrow, wanted = text.partition("->")
+        told = teller.tell(line.split("#")[0].strip())
+        where = f"{story.file}:{number}: {line.strip()}"
+        if arrow:
+            assert told == wanted.strip(), f"{where}\n   told: {told}\n wanted: {wanted.strip()}"
+        else:
+            assert "refused" not in told, f"{where}\n   told: {told}"
+    return teller.world
+
+
+class Teller:
+    """Turns lines into commands, and events into words."""
+
+    def __init__(self, engine: type | None = None) -> None:
+        self.world = World(Venue(max_orders=10_000, engine=engine))
+
+    def tell(self, line: str) -> str:
+        """What happens because of one line."""
+        words = shlex.split(line)
+        verb, words = words[0], words[1:]
+        if verb != "world" and not self.world.log:
+            self._world([])
+        if verb == "money":
+            return self._money(words)
+        result = getattr(self, "_" + verb.replace("-", "_"))(words)
+        commands = result if isinstance(result, list) else [result]
+        events = [event for command in commands for event in self.world.do(command)]
+        return "; ".join(self._words(events))
+
+    # --- the world ---
+
+    def _world(self, words: list[str]) -> list:
+        asked = dict(zip(words[::2], words[1::2], strict=True))
+        fee, rich = int(asked.pop("fee", "5000")), parse_micro(asked.pop("money", "100000"))
+        settings = c.SetVenue("story", **{"lots_per_card": 1, **{SETTINGS[k]: int(x) for k, x in asked.items()}})
+        regions = tuple(c.Region(code, code, "", "edge" if code == "wuhan" else "cluster", 0, 0) for code in
+                        ("wuhan", "guian", "qingyang"))  # fmt: skip
+        chips = tuple(c.Chip(code, "ai", 990_000, 80, 700) for code in ("H800", "A910B", "L40S"))
+        commands = [
+            c.AdvanceTime(T0), settings,
+            c.LoadCatalogue(chips, regions, tuple(c.Reach(*row) for row in REACH), tuple(c.Link(*row) for row in LINKS)),
+            c.SetTariff(1, 0, fee, fee // 2, 2 * fee, ()),
+            *(c.ListFamily(*code.split("/")) for code in FAMILIES),
+        ]  # fmt: skip
+        for name in ("B1", "B2", "P1", "P2", "P3"):
+            commands += [c.AddParticipant(name, f"firm {name}"), c.Deposit(name, rich)]
+        for row in SITES:
+            commands.append(c.AddSite(*row))
+            for chip in ("H800", "A910B"):
+                commands.append(c.AttestCapacity(row[0], chip, 640 * settings.lots_per_card, T0, T0 + 240 * HOUR))
+        for command in commands:
+            self.world.do(command)
+        return []
+
+    @property
+    def _lots_per_card(self) -> int:
+        return self.world.settings.lots_per_card
+
+    def _lots(self, cards: str) -> int:
+        return parse_scaled(cards, self._lots_per_card)
+
+    def _hour(self, text: str) -> int:
+        """'05' or '05:30' or '05:30:01' of the first day."""
+        hours, minutes, seconds = (*map(int, text.lstrip("h").split(":")), 0, 0)[:3]
+        return T0 + hours * HOUR + minutes * MINUTE + seconds * SECOND
+
+    def _instrument(self, text: str) -> str:
+        """'H800/guian/L10/grid@05'."""
+        family, _, hour = text.partition("@")
+        return f"{family}/{self.world.venue.periods.code(self.world.venue.periods.at(self._hour(hour)))}"
+
+    # --- commands ---
+
+    def _clock(self, words: list[str]) -> c.AdvanceTime:
+        return c.AdvanceTime(self._hour(words[0]))
+
+    def _participant(self, words: list[str]) -> list:
+        name, firm, money = words
+        return [c.AddParticipant(name, firm), c.Deposit(name, parse_micro(money))]
+
+    def _list(self, words: list[str]) -> c.ListFamily:
+        return c.ListFamily(*words[0].split("/"))
+
+    def _deposit(self, words: list[str]) -> c.Deposit:
+        return c.Deposit(words[0], parse_micro(words[1]))
+
+    def _withdraw(self, words: list[str]) -> c.Withdraw:
+        return c.Withdraw(words[0], parse_micro(words[1]))
+
+    def _bond(self, words: list[str]) -> c.PostBond:
+        return c.PostBond(words[0], parse_micro(words[1]))
+
+    def _attest(self, words: list[str]) -> c.AttestCapacity:
+        start, end = words[3].split("-")
+        return c.AttestCapacity(words[0], words[1], self._lots(words[2]), self._hour(start), self._hour(end))
+
+    def _tariff(self, words: list[str]) -> c.SetTariff:
+        """tariff 2 from 24 fee 6000 compute:hub:{host}=10000 ..."""
+        shares = []
+        for item in words[5:]:
+            base, _, rest = item.partition(":")
+            recipient, _, ppm = rest.rpartition("=")
+            shares.append(c.Share(base, recipient, int(ppm)))
+        fee = int(words[4])
+        return c.SetTariff(int(words[0]), self._hour(words[2]), fee, fee // 2, 2 * fee, tuple(shares))
+
+    def _reach(self, words: list[str]) -> c.LoadCatalogue:
+        """The catalogue again with one more row: reach FROM TO CLASS MICROSECONDS."""
+        state = self.world.venue.state.catalogue
+        rows = tuple(c.Reach(*row) for row in REACH) + (c.Reach(*words[:3], int(words[3])),)
+        return c.LoadCatalogue(tuple(state.chips.values()), tuple(state.regions.values()), rows, tuple(c.Link(*x) for x in LINKS))
+
+    def _offer(self, words: list[str]) -> c.PlaceOffer:
+        """offer P1 o1 g1 H800/L10/grid 64 @ 8.00 01-07 [prices 8,9] [min 16x3] [notice 30] [indivisible]"""
+        who, name, site, place, cards, _, price, window, *more = words
+        chip, latency_class, power = place.split("/")
+        start, end = map(self._hour, window.split("-"))
+        about = {}
+        while more:
+            word = more.pop(0)
+            if word == "min":
+                cards_min, hours = more.pop(0).split("x")
+                about |= {"min_lots": self._lots(cards_min), "min_periods": int(hours)}
+            elif word == "prices":
+                about["period_prices_micro"] = tuple(map(parse_micro, more.pop(0).split(",")))
+            elif word == "notice":
+                about["notice_min"] = int(more.pop(0))
+            else:
+                assert word == "indivisible", word
+                about["indivisible_ok"] = True
+        return c.PlaceOffer(who, name, site, chip, latency_class, power, self._lots(cards), start, end, parse_micro(price), **about)
+
+    def _amend_offer(self, words: list[str]) -> c.AmendOffer:
+        return c.AmendOffer(words[0], words[1], self._lots(words[2]), parse_micro(words[4]))
+
+    def _withdraw_offer(self, words: list[str]) -> c.WithdrawOffer:
+        return c.WithdrawOffer(*words)
+
+    def _task(self, words: list[str]) -> c.SubmitTask:
+        """task B1 t1 H800|A910B*0.5 64 x 6 [cap 9.00 | budget 3000] [within 10] [by 12] [start 01] ..."""
+        who, name, chips, cards, _, hours, *more = words
+        items = [item.partition("*") for item in chips.split("|")]
+        about = {
+            "access_region": "wuhan", "max_latency_us": 10_000, "earliest_start_ns": T0, "deadline_ns": self._hour("24"),
+            "chips": tuple(c.TaskChip(code, parse_micro(factor or "1")) for code, _, factor in items),
+        }  # fmt: skip
+        while more:
+            self._task_word(more.pop(0), more, about)
+        return c.SubmitTask(c.Task(who, name, lots=self._lots(cards), periods=int(hours), **about))
+
+    def _task_word(self, word: str, more: list[str], about: dict) -> None:
+        match word:
+            case "cap":
+                about["price_cap_micro"] = parse_micro(more.pop(0))
+            case "budget":
+                about["budget_micro"] = parse_micro(more.pop(0))
+            case "within":
+                about["max_latency_us"] = parse_scaled(more.pop(0), 1000)
+            case "by":
+                about["deadline_ns"] = self._hour(more.pop(0))
+            case "start":
+                about["earliest_start_ns"] = self._hour(more.pop(0))
+            case "until":
+                about["valid_until_ns"] = self._hour(more.pop(0))
+            case "data":
+                about |= {"data_mb": parse_scaled(more.pop(0), 1000), "data_region": "wuhan"}
+            case "lane":
+                about["lane"] = more.pop(0)
+            case "regions":
+                about["allowed_regions"] = tuple(more.pop(0).split("|"))
+            case "bulk":
+                about["shape"] = "bulk"
+            case "shape":
+                about["shape"] = more.pop(0)
+            case "min-fill":
+                about["min_fill"] = int(more.pop(0))
+            case "green":
+                about["min_green_ppm"] = 1_000_000
+            case "checkpoint-none":
+                about["checkpoint"] = "none"
+            case "abandon":
+                about["on_break"] = "abandon"
+            case _:
+                raise AssertionError(word)
+
+    def _cancel_task(self, words: list[str]) -> c.CancelTask:
+        return c.CancelTask(*words)
+
+    def _bid(self, words: list[str]) -> c.PlaceOrder:
+        """bid B1 b1 H800/guian/L10/grid@05 10 @ 8.10 [IOC | FOK | until 03]"""
+        who, name, place, cards, _, price, *more = words
+        tif, expiry = ("GTD", self._hour(more[1])) if more[:1] == ["until"] else (more[0] if more else "GTC", 0)
+        return c.PlaceOrder(who, name, self._instrument(place), "buy", parse_micro(price), self._lots(cards), tif, expiry)
+
+    def _sell(self, words: list[str]) -> c.PlaceOrder:
+        who, name, place, cards, _, price = words
+        return c.PlaceOrder(who, name, self._instrument(place), "sell", parse_micro(price), self._lots(cards), site="g1")
+
+    def _amend_bid(self, words: list[str]) -> c.AmendOrder:
+        return c.AmendOrder(words[0], words[1], parse_micro(words[4]), self._lots(words[2]))
+
+    def _cancel_bid(self, words: list[str]) -> c.CancelOrder:
+        return c.CancelOrder(*words)
+
+    def _fix(self, words: list[str]) -> c.SetFix:
+        return c.SetFix(self._instrument(words[0]), parse_micro(words[1]), words[2], "hash of its inputs")
+
+    def _due(self, text: str):
+        """'t1@03': what is owed to task or order t1 in hour 03 and not settled."""
+        name, _, hour = text.partition("@")
+        told = {event.obligation_id: event for events in self.world.history for event in events if isinstance(event, e.Traded)}
+        for number, due in sorted(self.world.venue.state.obligations.items()):
+            if told[number].task == name and told[number].period_start_ns == self._hour(hour):
+                return due
+        raise AssertionError(f"nothing is owed for {text}")
+
+    def _reading(self, words: list[str]) -> c.SubmitReading:
+        due = self._due(words[0])
+        return c.SubmitReading(due.seller, due.number, due.reading.number + 1, self._lots(words[1]), "countersigned" in words)
+
+    def _dispute(self, words: list[str]) -> c.DisputeReading:
+        due = self._due(words[0])
+        return c.DisputeReading(due.buyer, due.number, self._lots(words[1]))
+
+    def _outage(self, words: list[str]) -> c.AnnounceOutage:
+        start, end = words[2].split("-")
+        return c.AnnounceOutage(words[0], words[1], self._hour(start), self._hour(end))
+
+    def _deliver(self, words: list[str]) -> list:
+        """The clock moves to the end of an hour, and everything owed in it has been delivered in full."""
+        start = self._hour(words[0])
+        self.world.do(c.AdvanceTime(start + self.world.period_ns))
+        period = self.world.venue.periods.at(start)
+        dues = sorted(self.world.venue.obligations_of_period.get(period, ()))
+        owed = [self.world.venue.state.obligations[number] for number in dues]
+        return [c.SubmitReading(due.seller, due.number, 1, due.lots) for due in owed if due.reading.number == 0]
+
+    def _settle(self, words: list[str]) -> c.SettlePeriod:
+        return c.SettlePeriod(self._hour(words[0]))
+
+    def _money(self, words: list[str]) -> str:
+        """money B1 held: what lies in a purse."""
+        bucket = next(bucket for bucket, name in BUCKET_NAMES.items() if name == words[1])
+        return format_micro(balance(self.world.venue, words[0], bucket))
+
+    # --- events in words ---
+
+    def _words(self, events: list) -> list[str]:
+        told: list[str] = []
+        open_run = None  # (key, first hour, last hour) of equal lines for consecutive hours
+        for event in events:
+            line, start_ns = self._word(event)
+            if line is None:
+                continue
+            hour = None if start_ns is None else (start_ns - T0) // self.world.period_ns
+            if hour is not None and open_run and open_run[0] == line and open_run[2] + 1 == hour:
+                open_run = (line, open_run[1], hour)
+                told[-1] = line.replace("{h}", f"h{open_run[1]:02}-{hour:02}")
+                continue
+            open_run = (line, hour, hour) if hour is not None else None
+            told.append(line.replace("{h}", f"h{hour:02}") if hour is not None else line)
+        return told
+
+    def _word(self, event) -> tuple[str | None, int | None]:
+        """(line, start of the hour it belongs to); {h} stands for the hour."""
+        match event:
+            case e.Refused():
+                return f"refused {event.reason}", None
+            case e.Traded():
+                block = " block" if event.is_block else ""
+                cards, price = self._cards(event.lots), format_micro(event.price_micro)
+                return f"trade {event.task} {event.offer_id} {cards} @ {price} {{h}}{block}", event.period_start_ns
+            case e.TaskFilled():
+                rest = "" if event.is_complete else f" part {self._cards(event.lot_periods)}"
+                moving = f" moving {format_micro(event.moving_micro)}" if event.moving_micro else ""
+                money = f"cost {format_micro(event.compute_micro)}{moving} fee {format_micro(event.fee_micro)}"
+                return f"filled {event.client_order_id} at {event.site or 'several'} {{h}} {money}{rest}", event.start_ns
+            case e.TaskWaiting():
+                return f"waits {event.client_order_id}{self._why(event.explanation)}", None
+            case e.TaskEnded():
+                return f"{event.status} {event.client_order_id}{self._why(event.explanation)}", None
+            case e.OrderChanged():
+                reason = f" {event.reason}" if event.reason else ""
+                return f"bid {event.client_order_id} {event.status}{reason}", None
+            case e.OfferPlaced():
+                block = " block" if event.is_block else ""
+                return f"placed {event.offer_id} {event.periods}h{block}", None
+            case e.OfferSkipped():
+                return f"skipped {event.offer_id} {{h}} {event.reason}", event.period_start_ns
+            case e.OfferEnded():
+                return f"ended {event.offer_id} {self._cards(event.lots)} {{h}} {event.reason}", event.period_start_ns
+            case e.MarginShort():
+                return f"margin of {event.participant} short {format_micro(event.short_micro)}", None
+            case e.Settled():
+                return self._settled(event), event.period_start_ns
+            case e.Replayed():
+                return "replayed", None
+        return None, None
+
+    def _cards(self, lots: int) -> str:
+        whole, rest = divmod(lots, self._lots_per_card)
+        return f"{whole}.{rest}" if rest else f"{whole}"
+
+    @staticmethod
+    def _why(why: e.Explanation) -> str:
+        if why.reason == "CANCELED":
+            return ""
+        change = next((r.change for r in why.relaxations if r.dimension == why.binding), "")
+        return f" {why.reason}" + (f", {why.binding}: {change}" if change else "")
+
+    def _settled(self, event: e.Settled) -> str:
+        damages = f" damages {format_micro(event.damages_micro)}" if event.damages_micro else ""
+        cut = f" cut {format_micro(event.damages_cut_micro)}" if event.damages_cut_micro else ""
+        refund = f" refund {format_micro(event.refund_micro)}" if event.refund_micro else ""
+        moving = f" moving {format_micro(event.moving_micro)}" if event.moving_micro else ""
+        paid = f"paid {format_micro(event.paid_micro)} fee {format_micro(event.fee_micro)}"
+        return f"{{h}} {event.status} {paid}{moving}{refund}{damages}{cut}"
+
+
+assert YUAN == 1_000_000

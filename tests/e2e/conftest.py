@@ -1,0 +1,53 @@
+"""Runs the command line as a user does: a process of its own, its exit code, what it prints, what it leaves behind."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _environment(**more):
+    keep = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    return keep | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"} | more
+
+
+@pytest.fixture(scope="session")
+def cpx():
+    """cpx("demo", "--out", folder, …) -> CompletedProcess with text output; env=… adds to the environment."""
+
+    def run(*args, env=None, timeout=900):
+        command = [sys.executable, "-m", "exchange.cli", *map(str, args)]
+        return subprocess.run(command, capture_output=True, text=True, env=_environment(**(env or {})), timeout=timeout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def start_cpx():
+    """Like cpx, but gives the running process."""
+
+    def start(*args, env=None):
+        command = [sys.executable, "-m", "exchange.cli", *map(str, args)]
+        return subprocess.Popen(command, env=_environment(**(env or {})), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def summary_of():
+    """summary.json of a run folder."""
+    return lambda folder: json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def small_demo(cpx, tmp_path_factory):
+    """A finished demo day of 300 tasks."""
+    folder = tmp_path_factory.mktemp("demo") / "out"
+    done = cpx("demo", "--out", folder, "--tasks", 300)
+    assert done.returncode == 0, done.stderr
+    return folder
