@@ -68,8 +68,9 @@ class Run:
                 locate(self._folder).snapshots, self._log.exchange_id, Venue.restore, build=matching_core.IMPLEMENTATION
             )
             self._sequencer = Sequencer(
-                self.venue, self._log, self._sinks, event_hash=self._machine.event_hash, snapshots=store
-            )
+                self.venue, self._log, self._sinks, first_seq=self._machine.seq + 1,
+                event_hash=self._machine.event_hash, snapshots=store,
+            )  # fmt: skip
         return self._sequencer
 
     @property
@@ -83,8 +84,11 @@ class Run:
         return self._sequencer.problems if self._sequencer else []
 
     def close(self) -> None:
-        """Clean end: a last snapshot; the folder is free for others."""
-        self._live().close()
+        """Lets the folder go; with a last snapshot where everything in the journal has been applied."""
+        if self._sequencer or self._machine.seq == len(self._logged):
+            self._live().close()
+        else:
+            self._log.close()
 
 
 def _short(command: Any) -> str:

@@ -1,22 +1,10 @@
 """The compiled engine; documented in `matching_core.reference.engine`, which it equals event for event."""
 
-from collections.abc import Iterator
-from typing import Any, overload
+from typing import Any
 
+from .events import Events
 from .records import Event
 from .views import Order
-
-class Events:
-    """The event records of one batch: a read-only buffer of 64-byte records that also reads as a sequence of Event."""
-
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[Event]: ...
-    @overload
-    def __getitem__(self, index: int) -> Event: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Event]: ...
-    def __bytes__(self) -> bytes: ...
-    def __buffer__(self, flags: int, /) -> memoryview: ...
 
 class Engine:
     """All books and accounts of one venue. One thread at a time; `process` lets other threads run meanwhile."""

@@ -1,6 +1,6 @@
 """The compiled matching engine: the same events, hashes and snapshots as `reference`, for a batch at a time.
 
-The operations are in `matching.pxd` and `venue.pxd`, the structures in `types.pxd`; here are the way in and the way out.
+The operations are in `matching.pxd`, `tasks.pxd` and `venue.pxd`, the structures in `types.pxd`; here are the way in and the way out.
 Rules kept here: Python objects cross the border once per batch; command i is finished before i + 1; a MemoryError
 comes between two commands, never inside one.
 """
@@ -20,8 +20,9 @@ from .book cimport book_at, book_of, book_open, book_reserve, events_reserve, ex
 from .events cimport Events, Pool, event_record
 from .hashmap cimport map_get
 from .ladder cimport ladder_key, ladder_nth
-from .matching cimport op_cancel, op_change, op_new, op_reduce, op_take, reject
+from .matching cimport op_cancel, op_change, op_new, op_reduce, reject
 from .snapshot cimport SnapOrder, fill_row, load_order, rows_ascend
+from .tasks cimport op_take
 from .types cimport *
 from .venue cimport (
     account_open, is_open, list_book, op_adjust_sold, op_advance_time, op_list_book, op_open_account, op_set_capacity,
@@ -69,10 +70,60 @@ cdef inline int apply(Core *core, const Command *c) noexcept nogil:
     return reject(core, c, CPX_REJECT_UNKNOWN_OP)
 
 
+cdef enum:
+    LOOK = 5  # commands between two stages of the look-ahead
+
+
+cdef inline void look_far(Core *core, const Command *c) noexcept nogil:
+    """Fetch where the id and the book of a coming command stand in their maps. Looking ahead changes nothing."""
+    if core.order_map.n:
+        cpx_prefetch(&core.order_map.entries[cpx_home(c.order_id, core.order_map.shift)])
+    if core.book_map.n:
+        cpx_prefetch(&core.book_map.entries[cpx_home(c.book, core.book_map.shift)])
+
+
+cdef inline void look_near(Core *core, const Command *c) noexcept nogil:
+    """Fetch the order and the book themselves."""
+    cdef uint32_t at = map_get(&core.book_map, c.book)
+    if at != NONE:
+        cpx_prefetch(core.books + at)
+    if c.op != CPX_OP_NEW:
+        at = map_get(&core.order_map, c.order_id)
+        if at != NONE:
+            cpx_prefetch(core.orders + at)
+
+
+cdef inline void look_next(Core *core, const Command *c) noexcept nogil:
+    """Fetch what the order or the book points to: level and neighbours, or the best levels."""
+    cdef uint32_t at
+    cdef Ladder *ladder
+    if c.op == CPX_OP_NEW:
+        at = map_get(&core.book_map, c.book)
+        if at != NONE and c.side <= CPX_SIDE_SELL:
+            ladder = &core.books[at].sides[c.side]
+            cpx_prefetch(ladder.rungs + (ladder.n_levels >> 1))
+            ladder = &core.books[at].sides[1 - c.side]
+            cpx_prefetch(ladder.rungs + ladder.n_levels)
+        return
+    at = map_get(&core.order_map, c.order_id)
+    if at != NONE:
+        cpx_prefetch(core.levels + core.orders[at].level)
+        if core.orders[at].next != NONE:
+            cpx_prefetch(core.orders + core.orders[at].next)
+        if core.orders[at].prev != NONE:
+            cpx_prefetch(core.orders + core.orders[at].prev)
+
+
 cdef uint64_t run(Core *core, const Command *commands, uint64_t n, uint64_t first_seq, uint64_t step) noexcept nogil:
     """Apply a batch; returns how many commands were applied: all of them unless memory ran out."""
     cdef uint64_t i
     for i in range(n):
+        if i + 3 * LOOK < n:
+            look_far(core, &commands[i + 3 * LOOK])
+        if i + 2 * LOOK < n:
+            look_near(core, &commands[i + 2 * LOOK])
+        if i + LOOK < n:
+            look_next(core, &commands[i + LOOK])
         core.seq = first_seq + i * step
         if apply(core, &commands[i]):
             return i

@@ -1,4 +1,4 @@
-"""Orders and task legs: what each operation checks, and the loop in which a taker meets the book.
+"""Orders: what each operation checks, and the loop in which a taker meets the book.
 
 Rules kept here: checks go in the numeric order of RejectReason, then of DenyReason; then memory is reserved; only then
 does anything change (C8, AM6). A trade prints at the maker's price (C6); the best order by price, then by place in the
@@ -9,8 +9,8 @@ Every operation returns 0, or -1 when there is no memory and nothing has changed
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from .accounts cimport (
-    account_find, asks_add, asks_remove, asks_sorted, count_trade, has_room, held_free, hold_of, hold_resize, may_trade,
-    open_resize, order_hold, position_find, position_make, position_reserve, post,
+    account_find, asks_add, asks_remove, count_trade, has_room, hold_of, hold_resize, may_trade, open_resize, order_hold,
+    position_find, position_make, position_reserve, post,
 )
 from .book cimport (
     book_at, book_link, book_max_lots, book_of, book_open, book_reserve, book_unlink, emit, events_reserve, ext_at,
@@ -457,92 +457,3 @@ cdef inline int requeue(Core *core, const Command *c, uint32_t slot, int64_t lea
     if core.check_funds and side == CPX_SIDE_SELL:
         asks_add(position_find(core, order.account, book.id), slot)
     return 0
-
-
-# --- TAKE: one leg of a task, from the asks of one account, whole or not at all, paid from HELD ---
-
-
-cdef inline uint8_t take_reason(Core *core, const Command *c, const BookLine *book) noexcept nogil:
-    cdef uint8_t reason
-    if core.check_funds and not may_trade(core, c.aux):
-        return CPX_REJECT_UNKNOWN_ACCOUNT
-    reason = order_op_reason(core, c)
-    if reason:
-        return reason
-    if not core.check_funds or c.side != CPX_SIDE_BUY or c.order_type >= CPX_FEE_TABLES:
-        return CPX_REJECT_INVALID_FIELD
-    if not price_valid(c.price):
-        return CPX_REJECT_INVALID_PRICE
-    if not qty_valid(c.qty):
-        return CPX_REJECT_INVALID_QTY
-    if not cpx_notional_fits(c.price, c.qty, book.value_micro, c.client_ref):
-        return CPX_REJECT_INVALID_NOTIONAL
-    if map_get(&core.order_map, c.order_id) != NONE:
-        return CPX_REJECT_DUPLICATE_ID
-    return 0
-
-
-cdef inline int op_take(Core *core, const Command *c) noexcept nogil:
-    cdef uint32_t at = map_get(&core.book_map, c.book)
-    cdef BookLine *book = &core.blank
-    cdef uint8_t reason
-    cdef uint32_t slots[4]
-    cdef uint32_t n, i
-    cdef int64_t missing, lots, notional, fee
-    cdef OrderSlot *ask
-    if at != NONE:
-        book = book_at(core, at)
-    elif core.listed_only:
-        return reject(core, c, CPX_REJECT_UNKNOWN_BOOK)
-    reason = take_reason(core, c, book)
-    if reason:
-        return reject(core, c, reason)
-    n = asks_sorted(core, <uint32_t>c.aux, c.book, slots)
-    missing = c.qty
-    notional = 0
-    for i in range(n):
-        ask = order_at(core, slots[i])
-        if ask.price <= c.price and missing > 0:
-            lots = missing if missing < ask.leaves else ask.leaves
-            missing -= lots
-            notional += ask.price * lots * book.value_micro
-    if missing > 0:
-        return reject(core, c, CPX_REJECT_NOT_ENOUGH_DEPTH)
-    fee = cpx_fee(core.fees_ppm[c.order_type], <int64_t>c.client_ref + notional) - cpx_fee(
-        core.fees_ppm[c.order_type], <int64_t>c.client_ref)
-    if notional + fee > held_free(account_find(core, c.account)):
-        return deny(core, c, CPX_DENY_INSUFFICIENT_FUNDS)
-    if events_reserve(core, 8) or position_reserve(core):
-        return -1
-    position_make(core, c.account, book)
-    take_fills(core, c, book, slots)
-    return 0
-
-
-cdef inline void take_fills(Core *core, const Command *c, BookLine *book, const uint32_t *slots) noexcept nogil:
-    """The fills of a leg that was found whole and paid for."""
-    cdef AccountLine *buyer = account_find(core, c.account)
-    cdef uint32_t fee_ppm = core.fees_ppm[c.order_type]
-    cdef int64_t done_micro = <int64_t>c.client_ref
-    cdef int64_t missing = c.qty
-    cdef int64_t lots, cost, fee
-    cdef uint32_t i = 0
-    cdef uint32_t seller
-    cdef OrderSlot *ask
-    while missing > 0:
-        ask = order_at(core, slots[i])
-        seller = ask.account
-        lots = missing if missing < ask.leaves else ask.leaves
-        missing -= lots
-        ask.leaves -= lots
-        level_at(core, ask.level).total -= <uint64_t>lots
-        cost = ask.price * lots * book.value_micro
-        fee = post(buyer, cost, fee_ppm, &done_micro)
-        emit(core, CPX_KIND_TRADE, CPX_SIDE_BUY, 0, CPX_EVENT_TAKE, book.id, c.order_id, ask.id, ask.price, lots,
-             missing, ask.leaves)
-        emit(core, CPX_KIND_POSTED, CPX_SIDE_BUY, 0, CPX_EVENT_TAKE, book.id, c.order_id, c.account, fee, cost, 0,
-             seller)
-        count_trade(core, c.account, seller, book, lots)
-        if ask.leaves == 0:
-            maker_remove(core, book, slots[i])
-        i += 1

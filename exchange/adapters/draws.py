@@ -18,7 +18,7 @@ class Draws:
         self._random = random.Random("|".join((str(seed), *(str(part) for part in key))))
 
     def below(self, limit: int) -> int:
-        """An integer in [0, limit); the bias of the modulo is below 2^-40 for the limits used here."""
+        """An integer in [0, limit); for limits below 2^30 the modulo favours no value by more than 2^-34."""
         return self._random.getrandbits(64) % limit
 
     def between(self, lowest: int, highest: int) -> int:

@@ -434,7 +434,10 @@ def open_sequencer(
     )  # fmt: skip
     venue = found.venue if found else empty()
     event_hash = found.machine.event_hash if found else None
-    return Sequencer(venue, log, sinks, event_hash=event_hash, snapshots=store), found
+    sequencer = Sequencer(
+        venue, log, sinks, first_seq=log.next_seq, event_hash=event_hash, snapshots=store
+    )  # fmt: skip
+    return sequencer, found
 
 
 def _take(folder: Path | str, disk: Disk) -> tuple[Places, Lock]:

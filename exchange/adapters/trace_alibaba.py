@@ -172,18 +172,25 @@ def read_node_cards(path: Path, problems: list[Problem]) -> tuple[tuple[str, int
 
 
 def demand_of(rows: Iterable[TaskRow], cards: tuple[tuple[str, int], ...], venue: SetVenue) -> Demand:
-    """Demand of tasks over their last BUSY_DAYS days, by submit time; the window ends with the last deadline."""
-    tasks = [(row.submit_ns, row.command.task) for row in rows]
+    """Demand of tasks in the last BUSY_DAYS days in which anybody new came; offers stand until the last deadline.
+
+    Only a row's first task counts as new: the pieces of a long pod go on for weeks after everybody else has come.
+    """
+    tasks: list[tuple[int, Task]] = []
+    came: dict[tuple[str, int], int] = {}
+    for row in rows:
+        tasks.append((row.submit_ns, row.command.task))
+        came[row.file, row.line] = min(row.submit_ns, came.get((row.file, row.line), row.submit_ns))
     if not tasks:
         return Demand(0, 0, 0, 0, (), ())
     period_ns = venue.period_min * NS_PER_MINUTE
     start_ns = min(submit for submit, _ in tasks) // period_ns * period_ns
-    last_ns = max(submit for submit, _ in tasks)
+    last_ns = max(came.values())
     busy_ns = max(start_ns, (last_ns - BUSY_DAYS * NS_PER_DAY) // period_ns * period_ns)
     weight = dict(cards)
     wanted: dict[str, int] = {}
     largest: dict[str, int] = {}
-    for task in (task for submit_ns, task in tasks if submit_ns >= busy_ns):
+    for task in (task for submit_ns, task in tasks if busy_ns <= submit_ns <= last_ns):
         accepted = [chip.chip for chip in task.chips]
         whole = sum(weight.get(chip, 1) for chip in accepted)
         for chip in accepted:  # thousandths, so that small shares are not lost

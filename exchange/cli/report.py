@@ -27,11 +27,17 @@ command = typer.Typer()
 
 @command.command()
 def report(
-    folder: Path = typer.Argument(..., metavar="DIR", help="The folder of a finished run (with summary.json in it)."),
+    folder: Path = typer.Argument(
+        ..., metavar="DIR", help="The folder of a finished run (with summary.json in it)."
+    ),
     day: str = typer.Option("", help="A venue day, YYYY-MM-DD: its accounts, or the statement of that day."),
-    participant: str = typer.Option("", help="Show this participant's statement; of the last day unless --day is given."),
+    participant: str = typer.Option(
+        "", help="Show this participant's statement, of the last day without --day."
+    ),
     as_json: bool = typer.Option(False, "--json", "-j", help="One JSON object instead of tables."),
-    plot: Path | None = typer.Option(None, metavar="FILE.png", help="Also draw price and volume by hour of the day."),
+    plot: Path | None = typer.Option(
+        None, metavar="FILE.png", help="Also draw price and volume by hour of the day."
+    ),
 ) -> None:
     """Show what a run came to: fills, prices, why tasks stayed unfilled, settlement, statements.
 
@@ -114,7 +120,9 @@ def show(content: dict[str, Any]) -> None:
     elif "accounts" in content:
         columns = ("account", "opening", "lines", "closing", "free", "held", "escrow", "margin", "bond")
         title = f"Accounts on {content['day']}, yuan"
-        table(console, title, columns, [[row[name] for name in columns] for row in content["accounts"]], names=1)
+        table(
+            console, title, columns, [[row[name] for name in columns] for row in content["accounts"]], names=1
+        )
     else:
         show_run(console, content)
     if "plot" in content:
@@ -125,10 +133,10 @@ def show_run(console: Console, content: dict[str, Any]) -> None:
     """The whole report of a run."""
     show_summary(console, content["summary"], content["settlement"])
     fill = content["fill_by_chip"]
-    columns = ("chip", "tasks", "filled", "partly", "unfilled", "fill_rate", "card_hours_asked", "card_hours_bought")
+    columns = "chip tasks filled partly unfilled fill_rate card_hours_asked card_hours_bought".split()
     table(console, "Tasks by first chip", columns, [[row[name] for name in columns] for row in fill], names=1)
     prices = content["prices"]
-    columns = ("chip", "region", "low", "vwap", "high", "card_hours", "trades")
+    columns = ["chip", "region", "low", "vwap", "high", "card_hours", "trades"]
     rows = prices["by_chip_and_region"]
     title = "Prices by chip and region, yuan per card-hour"
     table(console, title, columns, [[row[name] for name in columns] for row in rows], names=2)
@@ -148,7 +156,14 @@ def show_summary(console: Console, summary: dict[str, Any], settlement: dict[str
         for key, value in summary.items()
         if isinstance(value, int | float | str) and value != "" and key not in repeated
     }
-    table(console, "Run", ("", ""), [[key.replace("_", " "), value] for key, value in plain.items()], names=2, top=0)
+    table(
+        console,
+        "Run",
+        ("", ""),
+        [[key.replace("_", " "), value] for key, value in plain.items()],
+        names=2,
+        top=0,
+    )
     for note in summary.get("notes") or ():
         line(console, f"note: {note}")
 
@@ -158,7 +173,9 @@ def show_unfilled(console: Console, unfilled: list[dict[str, Any]]) -> None:
     rows = []
     for item in unfilled:
         changes = sorted(item["cheapest_change"].items(), key=lambda pair: (-pair[1], pair[0]))
-        rows.append([item["in_words"], ", ".join(f"{name} ({n})" for name, n in changes) or "-", item["tasks"]])
+        rows.append(
+            [item["in_words"], ", ".join(f"{name} ({n})" for name, n in changes) or "-", item["tasks"]]
+        )
     table(console, "Tasks not filled whole", ("why", "cheapest single change", "tasks"), rows, names=2)
 
 
@@ -190,7 +207,9 @@ def show_statements_place(console: Console, folder: str, statements: dict[str, A
 
 def show_statement(console: Console, statement: dict[str, Any]) -> None:
     """Head and lines of one statement."""
-    table(console, "", ("", "", ""), [row + [""] * (3 - len(row)) for row in statement["head"]], names=1, top=0)
+    table(
+        console, "", ("", "", ""), [row + [""] * (3 - len(row)) for row in statement["head"]], names=1, top=0
+    )
     columns = ("time", "what", "counterparty", "obligation", "reference", "instrument", "amount_yuan")
     rows = [[row[name] for name in columns] for row in statement["lines"]]
     table(console, "Lines", columns, rows, names=6, top=0)
@@ -201,7 +220,13 @@ def show_statement(console: Console, statement: dict[str, Any]) -> None:
 
 
 def table(
-    console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, names: int, top: int = TOP
+    console: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    names: int,
+    top: int = TOP,
 ) -> None:
     """A table; the first `names` columns are text, the others numbers; more than `top` rows are cut, which is told."""
     from rich import box
@@ -214,7 +239,9 @@ def table(
         box=box.SIMPLE_HEAD if console.is_terminal else None,
     )  # fmt: skip
     for place, column in enumerate(columns):
-        made.add_column(column.replace("_", " "), justify="left" if place < names else "right", overflow="fold")
+        made.add_column(
+            column.replace("_", " "), justify="left" if place < names else "right", overflow="fold"
+        )
     for row in shown:
         made.add_row(*(safe(str(cell)) for cell in row))
     console.print(made)
@@ -245,7 +272,7 @@ def draw(results: Results, path: Path) -> str:
     try:
         import matplotlib
     except ImportError:
-        fail(UNAVAILABLE, "--plot needs matplotlib: `.venv/bin/pip install matplotlib`, or any command of the extra `dev`")
+        fail(UNAVAILABLE, "--plot needs matplotlib (extra dev): `.venv/bin/pip install matplotlib`")
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -260,9 +287,13 @@ def draw(results: Results, path: Path) -> str:
         heights = [volume[chip, hour] / 1e6 for hour in range(24)]
         bottom.bar(range(24), heights, bottom=floor, label=chip)
         floor = [low + more for low, more in zip(floor, heights, strict=True)]
-    top.set(ylabel="average price, yuan per card-hour", title=f"{results.folder.resolve().name}: by hour of delivery")
+    top.set(
+        ylabel="average price, yuan per card-hour",
+        title=f"{results.folder.resolve().name}: by hour of delivery",
+    )
     top.set_ylim(0, 1.08 * highest or 1.0)
-    bottom.set(xlabel="hour of the day of delivery, time zone of the venue", ylabel="card-hours traded", xticks=range(24))
+    xlabel = "hour of the day of delivery, time zone of the venue"
+    bottom.set(xlabel=xlabel, ylabel="card-hours traded", xticks=range(24))
     for axes in (top, bottom):
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)

@@ -28,7 +28,9 @@ def place(v, command: PlaceOrder) -> None:
         raise Refusal(VenueReason.INVALID_QTY, f"{command.lots} lots is not positive, or too large")
     if command.tif not in ("GTC", "GTD", "IOC", "FOK"):
         raise Refusal(VenueReason.INVALID_SHAPE, f"time in force {command.tif[:10]!r} is none of GTC, GTD, IOC, FOK")
-    if (command.tif == "GTD") != (command.expiry_ns != 0) or 0 != command.expiry_ns <= v.state.now_ns:
+    if (command.tif == "GTD") != (command.expiry_ns != 0) or not (
+        command.expiry_ns == 0 or v.state.now_ns < command.expiry_ns and v.is_time(command.expiry_ns)
+    ):
         raise Refusal(VenueReason.INVALID_WINDOW, "GTD needs an expiry ahead, other orders none")
     if (command.participant, command.client_order_id) in v.bid_ids:
         raise Refusal(VenueReason.DUPLICATE_ID, f"order {command.client_order_id} is live already")

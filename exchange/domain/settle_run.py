@@ -53,14 +53,24 @@ def _lines(v, period: int) -> list[tuple[Obligation, Line]]:
         leases.setdefault(state.obligations[number].lease, None)
     result = []
     for lease_number in leases:
-        dues = [state.obligations[number] for number in sorted(v.obligations_of_lease[lease_number])]
-        dues.sort(key=lambda due: (due.period, due.number))
+        dues = _concerned(v, lease_number, period)
         first = dues[0]
         lease = Lease(lease_number, period, first.checkpoint, first.on_break, tuple(_due(v, due, period) for due in dues),
                       first.lease_lots, first.lease_moving_micro)  # fmt: skip
         by_number = {due.number: due for due in dues}
         result += [(by_number[line.obligation], line) for line in settlement.settle(lease)]
     return result
+
+
+def _concerned(v, lease: int, period: int) -> list[Obligation]:
+    """What this period can decide of a lease: itself, and more only where a break takes more with it (BB3)."""
+    dues = sorted((v.state.obligations[n] for n in v.obligations_of_lease[lease]), key=lambda due: (due.period, due.number))
+    if dues[0].checkpoint == "none":
+        return dues
+    here = [due for due in dues if due.period == period]
+    if dues[0].on_break == "abandon" and any(accepted_lots(due) < due.lots for due in here):
+        return [due for due in dues if due.period >= period]
+    return here
 
 
 def _per_lot(v, price_micro: int) -> int:

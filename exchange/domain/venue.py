@@ -205,7 +205,7 @@ class Venue(Indexes):
         """The latest log time: everything listed then still has a period number."""
         if self.settings is None:
             return _MAX_TIME_NS
-        return self.periods.start((1 << PERIOD_BITS) - 2 - self.settings.horizon_periods)
+        return min(_MAX_TIME_NS, self.periods.start((1 << PERIOD_BITS) - 2 - self.settings.horizon_periods))
 
     @staticmethod
     def is_time(time_ns: int) -> bool:

@@ -81,15 +81,16 @@ class Sequencer:
         log: CommandLog,
         sinks: Iterable[Sink] = (),
         *,
-        first_seq: int | None = None,
+        first_seq: int = 1,
         event_hash: bytes | None = None,
         snapshots: SnapshotStore | None = None,
     ) -> None:
-        """The venue must hold everything up to first_seq - 1, and the log must go on there.
+        """The venue must hold everything up to first_seq - 1, and the log must go on there; else ValueError.
 
+        The number is the caller's word, not the log's: a venue that is behind its log would otherwise leave
+        snapshots of a state that never was.
         event_hash is the running hash so far; without one it is kept from the first command on, or not at all.
         """
-        first_seq = log.next_seq if first_seq is None else first_seq
         if first_seq != log.next_seq:
             raise ValueError(f"the venue expects seq {first_seq} next, the log {log.next_seq}")
         self._machine = Machine(venue, first_seq - 1)

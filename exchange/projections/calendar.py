@@ -1,4 +1,4 @@
-"""The venue's calendar and measures: its days (in its own time zone), delivery periods and quantities, from SetVenue."""
+"""The venue's calendar and measures, from SetVenue: its days (in its own time zone) and its quantities."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any

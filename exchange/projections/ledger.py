@@ -117,7 +117,10 @@ class Ledger:
         self._touched.add(target)
         if source != target or move.kind in SHARE_KINDS:
             self._add_line(source, target, move)
-        from_group, to_group = 3 * source + GROUP_OF_BUCKET[from_bucket], 3 * target + GROUP_OF_BUCKET[to_bucket]
+        from_group, to_group = (
+            3 * source + GROUP_OF_BUCKET[from_bucket],
+            3 * target + GROUP_OF_BUCKET[to_bucket],
+        )
         if from_group != to_group:
             net[from_group] = net.get(from_group, 0) - amount
             net[to_group] = net.get(to_group, 0) + amount
@@ -142,7 +145,9 @@ class Ledger:
         self._line_obligation.append(obligation)
         self._line_kind.append(kind)
 
-    def _add_entry(self, seq: int, ts_ns: int, command: Any, obligations: list[int], net: dict[int, int]) -> None:
+    def _add_entry(
+        self, seq: int, ts_ns: int, command: Any, obligations: list[int], net: dict[int, int]
+    ) -> None:
         self._entry_seq.append(seq)
         self._entry_time.append(ts_ns)
         self._entry_command.append(command)
@@ -213,7 +218,9 @@ class Ledger:
         ends = [*self._entry_start[1:], len(self._posting_group)]
         for index, end in enumerate(ends[: len(self._entry_seq)]):
             span = range(self._entry_start[index], end)
-            postings = [(*divmod(self._posting_group[place], 3), self._posting_amount[place]) for place in span]
+            postings = [
+                (*divmod(self._posting_group[place], 3), self._posting_amount[place]) for place in span
+            ]
             yield Entry(
                 self._entry_seq[index], self._entry_time[index], self._entry_command[index],
                 self._entry_obligations[index], postings,
@@ -223,4 +230,8 @@ class Ledger:
         """Accounts for which the venue's own balances say something else; [] is as it should be."""
         names = sorted({*self.accounts, *venue_balances})
         pairs = [(name, self.balance(name), tuple(venue_balances.get(name, EMPTY))) for name in names]
-        return [f"{name}: the events say {ours}, the venue {theirs}" for name, ours, theirs in pairs if ours != theirs]
+        return [
+            f"{name}: the events say {ours}, the venue {theirs}"
+            for name, ours, theirs in pairs
+            if ours != theirs
+        ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from exchange.domain.units import div_half_even
 from exchange.projections.calendar import Calendar
-from exchange.projections.tape import Tape, instrument_parts
+from exchange.projections.tape import InstrumentParts, Tape, instrument_parts
 
 SCOPES = ("instrument", "chip_region_day", "chip_region", "chip_day", "chip")  # in order of the price file
 
@@ -77,11 +77,13 @@ def price_rows(tape: Tape, calendar: Calendar) -> list[PriceRow]:
 
 def _row(tape: Tape, scope: str, key: tuple[str, ...], prices: Prices) -> PriceRow:
     if scope == "instrument":
+        parts = InstrumentParts(*key)
         fix = tape.fixes.get("/".join(key))
-        return PriceRow(scope, *key, prices=prices, fix_micro=fix.price_micro if fix else 0, grade=fix.grade if fix else "")
-    if scope in ("chip_region_day", "chip_day"):
-        return PriceRow(scope, *key[:-1], day=key[-1], prices=prices)
-    return PriceRow(scope, *key, prices=prices)
+        price_micro, grade = (fix.price_micro, fix.grade) if fix else (0, "")
+        return PriceRow(scope, *parts, day="", prices=prices, fix_micro=price_micro, grade=grade)
+    has_day, has_region = scope.endswith("_day"), "region" in scope
+    region, day = key[1] if has_region else "", key[-1] if has_day else ""
+    return PriceRow(scope, key[0], region, day=day, prices=prices)
 
 
 def national_vwap(tape: Tape) -> dict[str, int]:

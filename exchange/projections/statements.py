@@ -13,7 +13,12 @@ from exchange.projections.ledger import EMPTY, DayClose, Ledger, Line, Purses
 from exchange.projections.tape import Tape, instrument_parts
 
 PARTS = ("compute", "region", "green", "moving", "fee")  # of a delivered price
-_PART_OF_KIND = {"payout": "compute", "exchange_fee": "fee", "moving_paid": "moving", "moving_share": "moving"}
+_PART_OF_KIND = {
+    "payout": "compute",
+    "exchange_fee": "fee",
+    "moving_paid": "moving",
+    "moving_share": "moving",
+}
 
 # kind -> (as the payer reads it, as the payee reads it)
 _WORDS = {
@@ -100,7 +105,9 @@ def statements(ledger: Ledger, tape: Tape) -> Iterator[Statement]:
         lines = _lines_of_day(ledger, tape, close)
         for number, closing in close.closing.items():
             opening = last.get(number, EMPTY)
-            statement = Statement(ledger.accounts[number], close.day, opening, closing, tuple(lines.get(number, ())))
+            statement = Statement(
+                ledger.accounts[number], close.day, opening, closing, tuple(lines.get(number, ()))
+            )
             assert statement.opening_micro + statement.lines_micro == statement.closing_micro, statement
             last[number] = closing
             yield statement
@@ -124,12 +131,15 @@ def _seen_from(ledger: Ledger, tape: Tape, line: Line, side: int) -> StatementLi
     if trade is not None:
         fact, name = trade.fact, ledger.accounts[own]
         instrument = fact.instrument
-        reference = f"task {fact.task}" if name == fact.buyer else f"offer {fact.offer_id}" if name == fact.seller else ""
+        own_words = {fact.seller: f"offer {fact.offer_id}", fact.buyer: f"task {fact.task}"}
+        reference = own_words.get(name, "")
     seq, time_ns = ledger.moment(line)
     words = _WORDS.get(_word_key(ledger, tape, line), (line.kind, line.kind))
     amount = line.amount_micro if side else -line.amount_micro
     other_name = ledger.accounts[other]
-    return StatementLine(seq, time_ns, words[side], other_name, line.obligation, reference, instrument, amount)
+    return StatementLine(
+        seq, time_ns, words[side], other_name, line.obligation, reference, instrument, amount
+    )
 
 
 def _word_key(ledger: Ledger, tape: Tape, line: Line) -> str:

@@ -66,8 +66,9 @@ class TaskRecord:
         if self.message:
             return self.message
         return "; ".join(
-            f"{item.dimension}: {item.change} ({format_micro(item.delivered_micro)} yuan in all, from {item.instrument})"
-            for item in self.relaxations
+            f"{step.dimension}: {step.change} "
+            f"({format_micro(step.delivered_micro)} yuan in all, from {step.instrument})"
+            for step in self.relaxations
         )
 
 
@@ -131,7 +132,9 @@ class Tasks:
     def unfilled_by_reason(self) -> dict[str, int]:
         """Reason -> tasks of status unfilled, most frequent first."""
         counts = Counter(record.reason for record in self.records if record.status == "unfilled")
-        return {reason: counts[reason] for reason in sorted(counts, key=lambda reason: (-counts[reason], reason))}
+        return {
+            reason: counts[reason] for reason in sorted(counts, key=lambda reason: (-counts[reason], reason))
+        }
 
     def totals(self) -> dict[str, Any]:
         """Counts for a summary: filled + partly + unfilled are all tasks; waiting ones are among the latter two."""

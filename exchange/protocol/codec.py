@@ -91,7 +91,7 @@ def idem_key(command: Any) -> bytes:
         participant, client_id = command.participant, command.client_order_id
     elif isinstance(command, PlaceOffer):
         # Offers have names of their own: the prefix keeps offer "7" apart from order "7".
-        participant, client_id = command.participant, f"offer:{command.offer_id}"
+        participant, client_id = command.participant, f"\x01{command.offer_id}"  # no client id has such a character
     else:
         return NO_KEY
     return blake2b(f"{participant}\0{client_id}".encode(), digest_size=16).digest()

@@ -78,7 +78,7 @@ def test_empty_optional_cells_mean_the_stated_defaults(tmp_path):
         "hourly",
         "continue",
     )
-    assert (task.max_latency_us, task.earliest_start_ns, task.valid_until_ns) == (1_000_000, T0, 0)
+    assert (task.max_latency_us, task.earliest_start_ns, task.valid_until_ns) == (0, T0, 0)
 
 
 def test_hours_are_rounded_up_to_periods_and_the_waste_is_told(tmp_path):
@@ -122,7 +122,7 @@ def test_a_bad_row_is_told_and_the_others_are_kept(tmp_path):
         ({"chips": "H800*0"}, "chips", "too_small"),
         ({"chips": "H800*x"}, "chips", "number"),
         ({"chips": "|".join(f"C{n}" for n in range(17))}, "chips", "too_large"),
-        ({"max_latency_ms": "0"}, "max_latency_ms", "too_small"),
+        ({"max_latency_ms": "-1"}, "max_latency_ms", "too_small"),
         ({"data_gb": "5"}, "data_region", "missing"),
         ({"min_green": "1.5"}, "min_green", "too_large"),
         ({"min_fill": "1"}, "min_fill", "conflict"),

@@ -1,5 +1,7 @@
 """Shared row reading: times, codes, bytes of any kind."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -126,10 +128,7 @@ def test_any_bytes_as_a_trace_become_tasks_and_problems_never_an_exception(tmp_p
     path = tmp_path_factory.getbasetemp() / "fuzz_pods.csv"
     path.write_bytes(content)
     trace = import_trace(path, path)
-    assert (
-        trace.pods == len({row.command.task.client_order_id.split(".")[0] for row in trace.rows})
-        or trace.rows
-    )
+    assert trace.pods <= len(trace.rows) and trace.waste_lot_minutes <= trace.paid_lot_minutes
 
 
 JSON_BYTES = st.one_of(
@@ -143,7 +142,7 @@ JSON_BYTES = st.one_of(
             )
         ),
         max_leaves=12,
-    ).map(lambda value: __import__("json").dumps({"data": value}).encode()),
+    ).map(lambda value: json.dumps({"data": value}).encode()),
 )
 
 

@@ -123,7 +123,7 @@ class Teller:
             commands.append(c.AddSite(*row))
             for chip in ("H800", "A910B"):
                 commands.append(c.AttestCapacity(row[0], chip, 640 * settings.lots_per_card, T0, T0 + 240 * HOUR))
-        for command in commands:
+        for command in [*commands, c.AdvanceTime(T0)]:  # the first tick after SetVenue lists the first periods
             self.world.do(command)
         return []
 
@@ -152,6 +152,11 @@ class Teller:
     def _participant(self, words: list[str]) -> list:
         name, firm, money = words
         return [c.AddParticipant(name, firm), c.Deposit(name, parse_micro(money))]
+
+    def _site(self, words: list[str]) -> list:
+        """site g4 P4 guian: with 640 cards of H800."""
+        lots = self._lots("640")
+        return [c.AddSite(*words), c.AttestCapacity(words[0], "H800", lots, T0, T0 + 240 * HOUR)]
 
     def _list(self, words: list[str]) -> c.ListFamily:
         return c.ListFamily(*words[0].split("/"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from random import Random
 
@@ -114,6 +114,12 @@ class World:
             assert tuple(purses) == tuple(self.ledger[name, bucket] for bucket in BUCKETS), (name, purses)
         assert total == 0
 
+    def fork(self) -> World:
+        """A copy that goes its own way, made by snapshot and restore."""
+        venue = Venue.restore(self.venue.snapshot(), engine=type(self.venue.core))
+        kept = {name: dict(getattr(self, name)) for name in ("rtt_us", "links", "firms", "sites", "site_region")}
+        return replace(self, venue=venue, log=list(self.log), history=list(self.history), ledger=Counter(self.ledger), **kept)
+
     def owner_of_ask(self, order_id: int):
         """The offer that a live ask belongs to."""
         for offer in self.venue.state.offers.values():
@@ -154,6 +160,7 @@ def found(rng: Random, engine: type | None = None, *, check: bool = True, shuffl
     for site in world.sites:
         for chip in chips:
             do(c.AttestCapacity(site, chip, rng.choice((8, 40, 100)), T0, T0 + 48 * HOUR))
+    do(c.AdvanceTime(T0))  # lists the first periods
     return world
 
 

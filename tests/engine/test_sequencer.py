@@ -158,7 +158,7 @@ def test_log_time_never_goes_back_even_over_a_restart(tmp_path):
     # The clock command is far ahead and in the log, whatever the venue makes of it.
     for commands in ([AdvanceTime(10**18), Deposit("a", 1)], [AdvanceTime(5)], [AdvanceTime(6)]):
         log = open_log(tmp_path, segment_bytes=2 * BLOCK)
-        sequencer = Sequencer(ToyVenue(), log)
+        sequencer = Sequencer(ToyVenue(), log, first_seq=log.next_seq)
         sequencer.submit(commands)
         sequencer.close()
     times = [entry.ts_ns for entry in read_commands(tmp_path)]
@@ -179,8 +179,11 @@ def test_log_time_never_goes_back_after_a_start_from_a_snapshot_at_a_segments_en
 
 def test_the_venue_and_the_log_must_be_at_the_same_command(tmp_path):
     log = open_log(tmp_path)
-    with pytest.raises(ValueError, match="next"):
+    with pytest.raises(ValueError, match="the venue expects seq 5 next, the log 1"):
         Sequencer(ToyVenue(), log, first_seq=5)
+    Sequencer(ToyVenue(), log).submit(some_commands(3))
+    with pytest.raises(ValueError, match="the venue expects seq 1 next, the log 4"):
+        Sequencer(ToyVenue(), log)
 
 
 def test_after_close_nothing_is_taken_and_the_folder_is_free(tmp_path):

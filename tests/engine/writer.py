@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # the test runner starts interpreters with a safe path
 
 from toy import ToyVenue, some_commands
 

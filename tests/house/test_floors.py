@@ -67,8 +67,8 @@ ROOMS = (
         "exchange.testing",
         ("matching_core", *FLOOR_1, "exchange.engine", "exchange.projections", "exchange.adapters"),
     ),
-    # What puts the parts together; replay stands beside app, and only cli and app know it.
-    Room("exchange.replay", ALL_OF_OURS, ANY, not_ours=("exchange.cli", "exchange.app")),
+    # What puts the parts together; replay drives app, and only cli (and app) know it.
+    Room("exchange.replay", ALL_OF_OURS, ANY, not_ours=("exchange.cli",)),
     Room("exchange.app", ALL_OF_OURS, ANY, not_ours=("exchange.cli",)),
     Room("exchange.cli", ALL_OF_OURS, ANY),
     Room("clients", ("exchange.protocol",), ("websockets", "httpx2", "msgspec")),

@@ -116,6 +116,26 @@ def test_both_engines_tell_the_same_story_for_two_hundred_thousand_commands(
     run(pair, stream, seed, count=50_000, every=97)
 
 
+def test_orders_expire_in_order_whatever_was_cancelled_before(engine_class):
+    engine = engine_class()
+    chance = random.Random(1)
+    due = {}
+    for order_id in range(1, 400):
+        due[order_id] = chance.randrange(1, 500)
+        engine.submit(
+            Op.NEW, order_id=order_id, price=order_id % 9 + 1, qty=1, tif=3, expiry_ns=due[order_id]
+        )
+        if order_id % 3 == 0:
+            gone = chance.choice(sorted(due))
+            del due[gone]
+            engine.submit(Op.CANCEL, order_id=gone)
+            engine.check()
+    for now_ns in range(0, 501, 25):
+        expired = {event.order_id for event in engine.submit(Op.ADVANCE_TIME, aux=now_ns)}
+        assert expired == {order_id for order_id, when in due.items() if now_ns - 25 < when <= now_ns}
+        engine.check()
+
+
 FIELDS = st.fixed_dictionaries(
     {
         "op": st.one_of(st.sampled_from([Op.NEW, Op.AMEND, Op.REPLACE, Op.TAKE]), st.integers(0, 255)),

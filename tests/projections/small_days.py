@@ -1,4 +1,4 @@
-"""A venue driven through small days, feeding the read models: shorts, refunds, damages, block offers, bulk, data moves."""
+"""A venue driven through small days: shorts, refunds, damages, block offers, bulk tasks, data that moves."""
 
 from __future__ import annotations
 
@@ -66,12 +66,15 @@ def open_day(settings: c.SetVenue | None = None, tariff: c.SetTariff = TARIFF) -
     for name in ("B1", "b1", "P1", "P2"):
         day.do(c.AddParticipant(name, f"firm of {name}"), c.Deposit(name, 10**12, f"wire {name}"))
     day.do(c.AddSite("s1", "P1", "g"), c.AddSite("s2", "P2", "w"))
-    day.do(c.AttestCapacity("s1", "H800", 1_000, T0, T0 + 200 * H), c.AttestCapacity("s2", "H800", 1_000, T0, T0 + 200 * H))
+    for site in ("s1", "s2"):
+        day.do(c.AttestCapacity(site, "H800", 1_000, T0, T0 + 200 * H))
     day.do(c.AdvanceTime(T0 + 1))
     return day
 
 
-def offer(provider: str, name: str, lots: int, price: int, *, power: str = "grid", **more: Any) -> c.PlaceOffer:
+def offer(
+    provider: str, name: str, lots: int, price: int, *, power: str = "grid", **more: Any
+) -> c.PlaceOffer:
     """An offer over hours 1 to 12 at a price in whole yuan."""
     site, latency_class = ("s1", "L10") if provider == "P1" else ("s2", "L1")
     window = {"start_ns": T0 + H, "end_ns": T0 + 13 * H, **more}
@@ -90,7 +93,9 @@ def task(name: str, buyer: str = "B1", **more: Any) -> c.SubmitTask:
     return c.SubmitTask(c.Task(**(terms | more)))
 
 
-def run_hours(day: Day, first: int, end: int, failing: tuple[int, ...] = (), partial: tuple[int, ...] = ()) -> None:
+def run_hours(
+    day: Day, first: int, end: int, failing: tuple[int, ...] = (), partial: tuple[int, ...] = ()
+) -> None:
     """Hours first ... end - 1: fix, delivery (nothing in failing hours, a third in partial ones), settlement."""
     venue = day.venue
     for hour in range(first, end):
@@ -106,21 +111,27 @@ def run_hours(day: Day, first: int, end: int, failing: tuple[int, ...] = (), par
 
 
 def full_day() -> Day:
-    """Everything at once; over midnight of the venue (16:00 UTC), so that statements have two days."""
+    """Everything at once; past midnight of the venue (16:00 UTC), so that statements have two days."""
     day = open_day()
     day.do(offer("P1", "o1", 640, 8), offer("P2", "o2", 640, 9))
     day.do(c.PostBond("P1", 5 * MICRO), c.Deposit("fund", 7 * MICRO, "=cmd()|calc"))
     day.do(task("t1", on_break="abandon"))  # P1, broken in hour 3
-    day.do(task("t2", buyer="b1", data_mb=1_234_567, data_region="w", deadline_ns=T0 + 13 * H))  # with data to move
+    day.do(
+        task("t2", buyer="b1", data_mb=1_234_567, data_region="w", deadline_ns=T0 + 13 * H)
+    )  # with data to move
     day.do(task("t3"), task("t4", shape="bulk", lots=100))  # the first waits, the second is filled
     day.do(task("t5", buyer="b1", shape="bulk", lots=2_000, periods=9, price_cap_micro=8_500_000))  # partly
     day.do(offer("P1", "og", 100, 7, power="green", start_ns=T0 + 2 * H))
     day.do(offer("P1", "o3", 200, 7, min_lots=100, min_periods=4))  # refused: more than s1 has
     day.do(offer("P2", "o4", 300, 8, min_lots=100, min_periods=4))  # block offer
     day.do(c.AdvanceTime(T0 + 2 * NS_PER_SECOND))
-    day.do(task("t6", lots=150, periods=4), task("t7", buyer="nobody"), task("t8", lots=30, periods=2, min_green_ppm=1))
+    day.do(
+        task("t6", lots=150, periods=4),
+        task("t7", buyer="nobody"),
+        task("t8", lots=30, periods=2, min_green_ppm=1),
+    )
     day.do(c.PlaceOrder("B1", "b1", "H800/g/L10/grid/20261123T05", "buy", 6 * MICRO, 10))
-    day.do(task("=2+5", lots=10, periods=1, price_cap_micro=1 * MICRO), task("gone", lots=640, price_cap_micro=1 * MICRO))
+    day.do(task("=2+5", lots=10, periods=1, price_cap_micro=MICRO), task("gone", price_cap_micro=MICRO))
     day.do(c.CancelTask("B1", "gone"), c.WithdrawOffer("P2", "o2"))
     run_hours(day, 1, 13, failing=(3,), partial=(5,))
     day.do(c.AdvanceTime(T0 + 17 * H), c.Withdraw("P2", 3 * MICRO, "to bank"), c.AdvanceTime(T0 + 40 * H))

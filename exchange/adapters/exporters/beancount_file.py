@@ -1,9 +1,9 @@
 """ledger.beancount: the venue's books as double entry that `bean-check` accepts, or says where they do not hold.
 
-Signs are the exchange's: money at the bank is an asset, what it keeps for participants, the network operator and the
-default fund a liability, its fees are income; so every amount is minus the venue's. One transaction per command, net per
-account: holds and their release stay inside Free and do not show. Balances are asserted exactly (`~ 0`) at the end of
-every day for what was touched, and at the end for every account, there from the venue's own balances.
+Signs are the exchange's: money at the bank is an asset; what it keeps for participants, the network operator and the
+default fund is a liability; its fees are income. So every amount is minus the venue's. One transaction per command,
+net per account: holds and their release stay inside Free and do not show. Balances are asserted exactly (`~ 0`) at the
+end of every day for what was touched, and at the end for every account, there from the venue's own balances.
 """
 
 from datetime import date, timedelta
@@ -16,7 +16,12 @@ from exchange.domain.units import MICRO, format_scaled
 from exchange.projections import Projections
 from exchange.projections.ledger import EMPTY, GROUP_OF_BUCKET, GROUPS, DayClose, Entry
 
-SYSTEM = {"outside": "Assets:Bank", "exchange": "Income:Fees", "network": "Liabilities:Network", "fund": "Liabilities:Fund"}
+SYSTEM = {
+    "outside": "Assets:Bank",
+    "exchange": "Income:Fees",
+    "network": "Liabilities:Network",
+    "fund": "Liabilities:Fund",
+}
 _DAY = timedelta(days=1)
 _KEPT = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 
@@ -28,7 +33,9 @@ def component(name: str) -> str:
     capital or digit: a small first letter is written large and `-lc` put behind; before anything else stands an X, and
     `-sy` behind.
     """
-    parts = [c if c in _KEPT else "--" if c == "-" else "".join(f"-{b:02X}" for b in c.encode()) for c in name]
+    parts = [
+        c if c in _KEPT else "--" if c == "-" else "".join(f"-{b:02X}" for b in c.encode()) for c in name
+    ]
     text = "".join(parts)
     if name[:1] in _KEPT:
         first = name[0]
@@ -93,7 +100,9 @@ class _Writer:
         if not entry.postings:
             return
         command = entry.command
-        lines = [f"\n{day} * {_quoted(type(command).__name__)} {_quoted(self._about(command))}\n  seq: {entry.seq}\n"]
+        lines = [
+            f"\n{day} * {_quoted(type(command).__name__)} {_quoted(self._about(command))}\n  seq: {entry.seq}\n"
+        ]
         if entry.obligations:
             lines.append(f'  obligations: "{entry.obligations}"\n')
         for number, group, amount in entry.postings:

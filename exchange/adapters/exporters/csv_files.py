@@ -1,15 +1,16 @@
 """The CSV files of a run: trades, prices, outcomes, unfilled tasks, settlement, statements (docs/guides/reports.md).
 
-UTF-8, lines end in \\n, order of events, no wall-clock time: the same journal gives the same bytes. Amounts and prices are
-decimal yuan with no digit lost, times RFC 3339 in the venue's time zone, delivery hours as in instrument codes (UTC).
+UTF-8, lines end in \\n, order of events, no wall-clock time: the same journal gives the same bytes. Amounts and prices
+are decimal yuan with no digit lost, times RFC 3339 in the venue's time zone, delivery periods as in instrument codes
+(UTC).
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import ascii_letters, digits
 
-from exchange.adapters.exporters.writing import text_cell, write_rows
-from exchange.domain.units import NS_PER_SECOND, format_micro, format_scaled
+from exchange.adapters.exporters.writing import text_cell, write_rows, yuan_cell
+from exchange.domain.units import NS_PER_SECOND, format_scaled
 from exchange.projections import Projections
 from exchange.projections.prices import price_rows
 from exchange.projections.statements import Delivered, Statement, delivered_prices, statements
@@ -23,7 +24,9 @@ TRADES = (
     "trade_id,time,delivery_start,chip,region,latency_class,power,period,lots,cards,card_hours,price,cost,fee,buyer,"
     "seller,site,task,offer,is_block,tariff,obligation"
 ).split(",")
-PRICES = "scope,chip,region,latency_class,power,period,day,first,last,low,high,vwap,card_hours,trades,fix,grade".split(",")
+PRICES = (
+    "scope,chip,region,latency_class,power,period,day,first,last,low,high,vwap,card_hours,trades,fix,grade"
+).split(",")
 OUTCOMES = (
     "task,participant,chip,shape,lane,cards,periods,card_hours_asked,card_hours_bought,status,ending,reason,compute,"
     "moving,fee,total,delivered_per_card_hour,waited_s,first_instrument,entered,rounding"
@@ -61,8 +64,8 @@ def trades(projections: Projections) -> Rows:
         yield (
             f"{trade.seq}-{trade.index}", calendar.text(trade.time_ns), calendar.text(fact.period_start_ns), text(chip),
             text(region), latency_class, power, period, fact.lots, calendar.cards_text(fact.lots),
-            calendar.card_hours_text(fact.lots), format_micro(fact.price_micro), format_micro(fact.cost_micro),
-            format_micro(fact.fee_micro), text(fact.buyer), text(fact.seller), text(fact.site), text(fact.task),
+            calendar.card_hours_text(fact.lots), yuan_cell(fact.price_micro), yuan_cell(fact.cost_micro),
+            yuan_cell(fact.fee_micro), text(fact.buyer), text(fact.seller), text(fact.site), text(fact.task),
             text(fact.offer_id), "yes" if fact.is_block else "no", fact.tariff_version, fact.obligation_id,
         )  # fmt: skip
 
@@ -75,9 +78,9 @@ def prices(projections: Projections) -> Rows:
         amounts = (p.first_micro, p.last_micro, p.low_micro, p.high_micro, p.vwap_micro)
         yield (
             row.scope, text_cell(row.chip), text_cell(row.region), row.latency_class, row.power, row.period, row.day,
-            *(format_micro(amount) if p.trades else "" for amount in amounts),
+            *(yuan_cell(amount) if p.trades else "" for amount in amounts),
             projections.calendar.card_hours_text(p.lots), p.trades,
-            format_micro(row.fix_micro) if row.fix_micro else "", row.grade,
+            yuan_cell(row.fix_micro) if row.fix_micro else "", row.grade,
         )  # fmt: skip
 
 
@@ -96,8 +99,8 @@ def _outcome(projections: Projections, record: TaskRecord) -> Sequence[object]:
         text_cell(task.client_order_id), text_cell(task.participant), _first_chip(record), text_cell(task.shape),
         text_cell(task.lane), calendar.cards_text(task.lots), task.periods,
         calendar.card_hours_text(record.asked_lot_periods), calendar.card_hours_text(record.lot_periods), record.status,
-        record.ending, record.reason, format_micro(record.compute_micro), format_micro(record.moving_micro),
-        format_micro(record.fee_micro), format_micro(total), format_micro(per_card_hour) if record.lot_periods else "",
+        record.ending, record.reason, yuan_cell(record.compute_micro), yuan_cell(record.moving_micro),
+        yuan_cell(record.fee_micro), yuan_cell(total), yuan_cell(per_card_hour) if record.lot_periods else "",
         format_scaled(record.waited_ns, NS_PER_SECOND, 0), text_cell(record.instrument),
         calendar.text(record.entered_ns), text_cell(record.rounding),
     )  # fmt: skip
@@ -120,7 +123,7 @@ def unfilled(projections: Projections) -> Rows:
 
 
 def settlement(projections: Projections) -> Rows:
-    """One row per settled obligation, in order of settlement; delivered_price is fee included and adds up by parts (CA3)."""
+    """One row per settled obligation, in that order; delivered_price includes the fee and adds up by parts (CA3)."""
     yield SETTLEMENT
     parts, nothing = delivered_prices(projections.ledger, projections.tape), Delivered()
     for item in projections.deliveries.settled:
@@ -132,7 +135,7 @@ def settlement(projections: Projections) -> Rows:
         yield (
             item.obligation_id, instrument_parts(item.instrument).period, text_cell(item.buyer), text_cell(item.seller),
             text_cell(item.instrument), item.lots, item.delivered_lots, item.lost_lots, item.status,
-            *map(format_micro, amounts),
+            *map(yuan_cell, amounts),
         )  # fmt: skip
 
 
@@ -140,7 +143,7 @@ def settlement(projections: Projections) -> Rows:
 
 
 def write_statements(projections: Projections, folder: Path) -> list[Path]:
-    """A file per participant and day with activity, and index.csv over all accounts, whose lines of a day add up to 0."""
+    """A file per participant and day with activity; index.csv over all accounts, whose lines of a day add up to 0."""
     names = FileNames()
     files, index = [], [INDEX]
     for statement in statements(projections.ledger, projections.tape):
@@ -148,10 +151,22 @@ def write_statements(projections: Projections, folder: Path) -> list[Path]:
         if not statement.is_system:
             name = f"{day}/{names.of(statement.account)}.csv"
             files.append(write_rows(folder / name, _statement(projections, statement)))
-        amounts = (statement.opening_micro, statement.lines_micro, statement.closing_micro, *statement.closing)
+        amounts = (
+            statement.opening_micro,
+            statement.lines_micro,
+            statement.closing_micro,
+            *statement.closing,
+        )
         role = statement.account if statement.is_system else "participant"
         index.append(
-            [day, text_cell(statement.account), role, *map(format_micro, amounts), str(len(statement.lines)), name]
+            [
+                day,
+                text_cell(statement.account),
+                role,
+                *map(yuan_cell, amounts),
+                str(len(statement.lines)),
+                name,
+            ]
         )
     return [*files, write_rows(folder / "index.csv", index)]
 
@@ -161,18 +176,18 @@ def _statement(projections: Projections, statement: Statement) -> Rows:
     yield "statement of", text_cell(statement.account)
     yield "venue", text_cell(calendar.settings.name)
     yield "day", statement.day.isoformat(), calendar.settings.time_zone
-    yield "opening balance", format_micro(statement.opening_micro), "yuan"
-    yield "sum of the lines", format_micro(statement.lines_micro), "yuan"
-    yield "closing balance", format_micro(statement.closing_micro), "yuan"
+    yield "opening balance", yuan_cell(statement.opening_micro), "yuan"
+    yield "sum of the lines", yuan_cell(statement.lines_micro), "yuan"
+    yield "closing balance", yuan_cell(statement.closing_micro), "yuan"
     for words, amount in zip(PURSE_WORDS, statement.closing, strict=True):
-        yield f"of which {words}", format_micro(amount), "yuan"
+        yield f"of which {words}", yuan_cell(amount), "yuan"
     yield "number of lines", len(statement.lines)
     yield ()
     yield LINES
     for line in statement.lines:
         yield (
             calendar.text(line.time_ns), line.what, text_cell(line.counterparty), line.obligation or "",
-            text_cell(line.reference), text_cell(line.instrument), format_micro(line.amount_micro),
+            text_cell(line.reference), text_cell(line.instrument), yuan_cell(line.amount_micro),
         )  # fmt: skip
 
 

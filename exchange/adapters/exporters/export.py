@@ -22,7 +22,8 @@ def export_all(
     projections.ledger.check()
     differences = projections.ledger.differences(venue_balances)
     if differences:
-        raise BooksDiffer("; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if differences[5:] else ""))
+        more = f"; and {len(differences) - 5} more" if differences[5:] else ""
+        raise BooksDiffer("; ".join(differences[:5]) + more)
     folder = Path(out_dir)
     files = write_csv_files(projections, folder)
     files.append(write_ledger(projections, folder / "ledger.beancount", venue_balances))

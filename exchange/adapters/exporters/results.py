@@ -15,7 +15,17 @@ from exchange.adapters.exporters.writing import cell_text
 from exchange.domain.units import MICRO, UnitError, div_half_even, format_micro, format_scaled, parse_scaled
 from exchange.projections.words import reason_in_words
 
-SETTLEMENT_SUMS = ("paid", "fee", "moving", "refund", "damages", "cut", "to_host", "region_share", "green_share")
+SETTLEMENT_SUMS = (
+    "paid",
+    "fee",
+    "moving",
+    "refund",
+    "damages",
+    "cut",
+    "to_host",
+    "region_share",
+    "green_share",
+)
 FILES = ("trades.csv", "prices.csv", "outcomes.csv", "unfilled.csv", "settlement.csv", "statements/index.csv")
 
 
@@ -36,7 +46,9 @@ class Results:
             raise NotFound(_no_summary(folder))
         missing = [name for name in FILES if not (folder / name).is_file()]
         if missing:
-            raise NotFound(f"{folder} has a summary but no {missing[0]}: run it again with --out and another folder")
+            raise NotFound(
+                f"{folder} has a summary but no {missing[0]}: run it again with --out and another folder"
+            )
         try:
             self.summary: dict[str, Any] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         except ValueError as error:
@@ -51,7 +63,9 @@ class Results:
             header = next(reader, [])
             for row in reader:
                 if len(row) != len(header):
-                    raise Damaged(f"{self.folder / name}, line {reader.line_num}: {len(row)} cells, not {len(header)}")
+                    raise Damaged(
+                        f"{self.folder / name}, line {reader.line_num}: {len(row)} cells, not {len(header)}"
+                    )
                 yield {column: cell_text(cell) for column, cell in zip(header, row, strict=True)}
 
     # --- the parts of a report ---
@@ -68,9 +82,9 @@ class Results:
         ranked = sorted(found, key=lambda chip: (-found[chip]["asked"], chip))
         return [
             {
-                "chip": chip, "tasks": n["tasks"], "filled": n["filled"], "partly": n["partly"], "unfilled": n["unfilled"],
-                "fill_rate": percent(n["filled"], n["tasks"]), "card_hours_asked": hours(n["asked"]),
-                "card_hours_bought": hours(n["bought"]),
+                "chip": chip, "tasks": n["tasks"], "filled": n["filled"], "partly": n["partly"],
+                "unfilled": n["unfilled"], "fill_rate": percent(n["filled"], n["tasks"]),
+                "card_hours_asked": hours(n["asked"]), "card_hours_bought": hours(n["bought"]),
             }
             for chip in ranked if (n := found[chip])
         ]  # fmt: skip
@@ -130,7 +144,9 @@ class Results:
             days = ", ".join(row["day"] for row in rows)
             raise NotFound(f"{account} has no activity on {day}; there are statements for {days}")
         if not found[0]["file"]:
-            raise NotFound(f"{account} is an account of the exchange itself: see {self.folder / 'ledger.beancount'}")
+            raise NotFound(
+                f"{account} is an account of the exchange itself: see {self.folder / 'ledger.beancount'}"
+            )
         path = self.folder / "statements" / found[0]["file"]
         head, lines = _read_statement(path)
         return {"file": str(path), "days": [row["day"] for row in rows], "head": head, "lines": lines}
@@ -143,10 +159,12 @@ class Results:
 
 def _no_summary(folder: Path) -> str:
     if (folder / "journal").is_dir():
-        return f"the run in {folder} has not ended: start it again with the same options and it goes on where it stopped"
+        return f"the run in {folder} has not ended: the same command again goes on where it stopped"
     if not folder.is_dir():
         return f"there is no folder {folder}: `cpx demo --out {folder}` makes a run to report on"
-    return f"{folder} is no run folder (no summary.json): name one that `cpx demo` or `cpx replay` has written"
+    return (
+        f"{folder} is no run folder (no summary.json): name one that `cpx demo` or `cpx replay` has written"
+    )
 
 
 def _read_statement(path: Path) -> tuple[list[list[str]], list[dict[str, str]]]:

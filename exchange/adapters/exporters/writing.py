@@ -8,10 +8,18 @@ import csv
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
-FORMULA_STARTS = "=+-@\uff1d\uff0b\uff0d\uff20"  # the last four are full-width: some spreadsheets read them alike
+from exchange.domain.units import format_micro
+
+# The same amounts and codes come again and again in a run; the text of each is made once while it is remembered.
+yuan_cell = lru_cache(1 << 16)(format_micro)
+
+FORMULA_STARTS = (
+    "=+-@\uff1d\uff0b\uff0d\uff20"  # the last four are full-width: some spreadsheets read them alike
+)
 
 
 @contextmanager
@@ -23,8 +31,9 @@ def whole_file(path: Path) -> Iterator[TextIO]:
         with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             yield file
         os.replace(partial, path)
-    finally:
+    except BaseException:
         partial.unlink(missing_ok=True)
+        raise
 
 
 def write_rows(path: Path, rows: Iterable[Sequence[object]]) -> Path:

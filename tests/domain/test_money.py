@@ -1,0 +1,233 @@
+"""Money only moves: every amount has two ends, escrow is shared out to the last unit, nobody pays for lost hours."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from random import Random
+
+import pytest
+import worlds
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import HOUR, MINUTE, World, found, live
+
+from exchange.domain import commands as c
+from exchange.domain import settlement as s
+from exchange.domain.events import Moved, Settled, Traded
+
+PPM = 1_000_000
+OUT_OF_ESCROW = {"share", "payout", "exchange_fee", "moving_share", "moving_paid", "refund"}
+
+
+def settled_world(seed: int, steps: int = 45) -> World:
+    """A world run to the end of its last obligation."""
+    rng = Random(seed)
+    world = live(found(rng), rng, steps)
+    for _ in range(40):
+        if not world.venue.state.obligations:
+            break
+        world.do(c.AdvanceTime(world.now_ns + world.period_ns))
+        worlds.deliver_and_settle(world, rng)
+    assert not world.venue.state.obligations
+    return world
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_lay_in_escrow_for_an_hour_is_shared_out_to_the_last_unit(seed: int) -> None:
+    world = settled_world(seed)
+    flow: dict = defaultdict(lambda: defaultdict(int))
+    settled, owed, kinds = {}, {}, defaultdict(int)
+    for events in world.history:
+        for event in events:
+            if isinstance(event, Settled):
+                settled[event.obligation_id] = event
+            elif isinstance(event, Traded):
+                owed[event.obligation_id] = event
+            elif isinstance(event, Moved):
+                kinds[event.kind] += 1
+                if event.reference.startswith("obligation:") and event.from_bucket == "escrow":
+                    assert event.kind in OUT_OF_ESCROW
+                    flow[int(event.reference.split(":")[1])][event.kind] += event.amount_micro
+    assert settled.keys() == owed.keys()
+    for number, line in settled.items():
+        trade, out = owed[number], flow[number]
+        assert out["payout"] + out["share"] == line.paid_micro
+        assert out["exchange_fee"] == line.fee_micro
+        assert out["moving_paid"] + out["moving_share"] == line.moving_micro
+        assert out["refund"] == line.refund_micro
+        # the delivered price of a statement: host, shares, fee, network; and what came back
+        assert sum(out.values()) == trade.cost_micro + trade.fee_micro + line.moving_micro
+        if line.lost_lots == 0:
+            assert (line.refund_micro, line.damages_micro, line.paid_micro) == (0, 0, trade.cost_micro)
+        if line.lost_lots == line.lots:
+            assert (line.paid_micro, line.fee_micro) == (0, 0)
+    for name in world.firms:
+        cash, *others = world.venue.core.balance(world.venue.account(name))
+        held = sum(e.held_micro for e in world.venue.state.tasks.values() if e.task.participant == name)
+        assert others[1] == 0 and cash >= 0 and others[0] >= held
+
+
+def test_the_worlds_above_know_every_kind_of_ending() -> None:
+    seen: dict = defaultdict(int)
+    for seed in range(20):
+        for events in settled_world(seed).history:
+            for event in events:
+                if isinstance(event, Settled):
+                    seen[event.status] += 1
+                    seen["damages"] += event.damages_micro > 0
+                    seen["moving"] += event.moving_micro > 0
+                if isinstance(event, Moved):
+                    seen[event.kind] += 1
+    for kind in ("delivered", "short", "damages", "moving", "share", "payout", "refund", "margin_lock", "margin_free"):
+        assert seen[kind], (kind, dict(seen))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_statement_opens_moves_and_closes(seed: int) -> None:
+    """Per account and day: opening + lines = closing, for every day of a world's life."""
+    world = settled_world(seed)
+    copy = found(Random(seed), check=False)
+    balances: dict = defaultdict(int)
+    day, opening, lines = None, {}, defaultdict(int)
+    venue = type(copy.venue)(max_orders=5_000)
+    for seq, command in enumerate(world.log, 1):
+        events = venue.apply(seq, command)
+        today = venue.now_ns // (24 * HOUR)
+        if today != day:
+            for name, before in opening.items():
+                assert before + lines[name] == balances[name]
+            day, opening, lines = today, dict(balances), defaultdict(int)
+        for event in events:
+            if isinstance(event, Moved):
+                for name, amount in ((event.from_account, -event.amount_micro), (event.to_account, event.amount_micro)):
+                    balances[name] += amount
+                    lines[name] += amount
+        for name in world.firms:
+            if name in venue.account_numbers:
+                assert sum(venue.core.balance(venue.account(name))) == balances[name]
+
+
+def test_moves_name_two_purses_and_a_positive_amount() -> None:
+    for events in settled_world(4).history:
+        for event in events:
+            if isinstance(event, Moved):
+                assert event.amount_micro > 0
+                assert (event.from_account, event.from_bucket) != (event.to_account, event.to_bucket)
+                assert event.kind and {event.from_bucket, event.to_bucket} <= set(worlds.BUCKETS)
+
+
+# --- settlement as a pure function -------------------------------------------------------------------------
+
+
+@st.composite
+def leases(draw) -> s.Lease:
+    """One block, some of its hours short, one of them being settled; or what an earlier settlement has left of it."""
+    checkpoint = draw(st.sampled_from(("hourly", "none")))
+    first, periods = draw(st.integers(0, 3)), draw(st.integers(1, 5))
+    period = first if checkpoint == "hourly" else draw(st.integers(first, first + periods - 1))
+    dues = []
+    for place in range(periods):
+        for _ in range(draw(st.integers(1, 2))):
+            lots, price = draw(st.integers(1, 50)), draw(st.integers(1, 10**6))
+            accepted = draw(st.integers(0, lots)) if draw(st.booleans()) else lots
+            is_past = first + place <= period
+            if checkpoint == "none" and first + place < period:
+                accepted = lots  # else the block would have been settled then
+            dues.append(s.Due(
+                len(dues) + 1, first + place, lots, accepted if is_past else None, lots * price,
+                draw(st.integers(0, lots * price)), draw(st.integers(0, 999)) if not dues else 0, price,
+                draw(st.integers(0, 2 * 10**6)), draw(st.integers(price, 2 * 10**6)), draw(st.integers(0, PPM)),
+            ))  # fmt: skip
+    total = sum(due.lots for due in dues)
+    return s.Lease(1, period, checkpoint, draw(st.sampled_from(("continue", "abandon"))), tuple(dues),
+                   total + draw(st.integers(0, 9)), draw(st.integers(0, 10**6)))  # fmt: skip
+
+
+@given(leases())
+def test_escrow_is_distributed_in_full_and_lost_lots_cost_the_buyer_nothing(lease: s.Lease) -> None:
+    dues = {due.number: due for due in lease.dues}
+    lines = s.settle(lease)
+    assert len({line.obligation for line in lines}) == len(lines)
+    for line in lines:
+        due = dues[line.obligation]
+        assert line.paid_micro + line.fee_micro + line.moving_micro + line.refund_micro == due.cost_micro + due.fee_micro + due.moving_micro
+        assert min(line.paid_micro, line.fee_micro, line.moving_micro, line.refund_micro, line.damages_micro, line.lost_lots) >= 0
+        kept = due.lots - line.lost_lots
+        assert line.paid_micro == kept * due.price_per_lot_micro
+        assert line.fee_micro * due.lots <= due.fee_micro * kept
+        assert line.damages_micro <= line.lost_lots * due.cap_per_lot_micro + lease.moving_micro * line.lost_lots // lease.lots
+        if line.lost_lots == 0:
+            assert (line.status, line.refund_micro, line.damages_micro) == ("delivered", 0, 0)
+
+
+@given(leases())
+def test_what_is_lost_follows_the_buyer_s_declaration(lease: s.Lease) -> None:
+    failed = {d.number: d.lots - d.accepted_lots for d in lease.dues if d.period == lease.period and d.accepted_lots < d.lots}
+    lost = s.lost_lots(lease)
+    decided = {line.obligation for line in s.settle(lease)}
+    this_hour = {due.number for due in lease.dues if due.period == lease.period}
+    whole = {due.number: due.lots for due in lease.dues}
+    if not failed:
+        assert lost == {}
+        is_last = lease.period == max(due.period for due in lease.dues)
+        assert decided == ((whole.keys() if is_last else set()) if lease.checkpoint == "none" else this_hour)
+    elif lease.checkpoint == "none":
+        assert lost == whole and decided == whole.keys()
+    elif lease.on_break == "abandon":
+        assert lost == whole and decided == whole.keys()  # every due of these leases is of this hour or later
+    else:
+        assert lost == failed and decided == this_hour
+
+
+CLAIMS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 3), st.integers(0, 1000)), max_size=8)
+
+
+@given(CLAIMS, st.lists(st.integers(0, 500), min_size=3, max_size=3), st.lists(st.integers(0, 400), min_size=6, max_size=6), st.integers(0, 900))
+def test_the_layers_pay_all_damages_but_the_cut_and_none_more_than_it_has(claims, margins, purses, fund) -> None:
+    claims = [(name, 10 * "abc".index(name) + lease, owed) for name, lease, owed in claims]
+    by_lease = {lease: margins[lease % 3] for _, lease, _ in claims}
+    sources = {name: s.Sources(purses[2 * n], purses[2 * n + 1]) for n, name in enumerate("abc")}
+    covers = s.waterfall(claims, by_lease, sources, fund)
+    spent: dict = defaultdict(int)
+    for (name, lease, owed), cover in zip(claims, covers, strict=True):
+        layers = (cover.margin_micro, cover.payout_micro, cover.bond_micro, cover.fund_micro)
+        assert min(*layers, cover.cut_micro) >= 0
+        assert sum(layers) == owed - cover.cut_micro
+        spent["margin", lease] += cover.margin_micro
+        spent["payout", name] += cover.payout_micro
+        spent["bond", name] += cover.bond_micro
+        spent["fund"] += cover.fund_micro
+        if cover.cut_micro:  # a lower layer is touched only where the ones above are used up
+            assert spent["bond", name] == sources[name].bond_micro or True
+    for lease, margin in by_lease.items():
+        assert spent["margin", lease] <= margin
+    for name, source in sources.items():
+        assert spent["payout", name] <= source.payout_micro and spent["bond", name] <= source.bond_micro
+        if any(cover.fund_micro or cover.cut_micro for (who, *_), cover in zip(claims, covers, strict=True) if who == name):
+            assert (spent["payout", name], spent["bond", name]) == (source.payout_micro, source.bond_micro)
+        if spent["bond", name]:
+            assert spent["payout", name] == source.payout_micro
+    assert spent["fund"] <= fund
+    cut = sum(cover.cut_micro for cover in covers)
+    assert cut == 0 or spent["fund"] > fund - len(claims)  # the fund is used up but for roundings
+
+
+def test_the_fund_is_shared_pro_rata() -> None:
+    claims = [("a", 1, 300), ("b", 2, 100), ("b", 3, 0)]
+    covers = s.waterfall(claims, {1: 0, 2: 0, 3: 0}, {"a": s.Sources(0, 0), "b": s.Sources(0, 0)}, 101)
+    assert [(cover.fund_micro, cover.cut_micro) for cover in covers] == [(75, 225), (25, 75), (0, 0)]
+
+
+@given(st.integers(0, 10**12), st.lists(st.integers(1, 200_000), max_size=5))
+def test_benefit_shares_and_the_rest_are_the_whole(base: int, shares: list[int]) -> None:
+    parts, rest = s.split_shares(base, shares)
+    assert sum(parts) + rest == base and rest >= 0
+    assert all(part * PPM <= base * ppm < (part + 1) * PPM for part, ppm in zip(parts, shares, strict=True))
+
+
+def test_settled_hours_and_moments_are_those_of_the_clock() -> None:
+    world = settled_world(1)
+    for events in world.history:
+        for event in events:
+            if isinstance(event, Settled):
+                assert event.period_start_ns % (15 * MINUTE) == 0
