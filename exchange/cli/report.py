@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -134,7 +135,8 @@ def show_run(console: Console, content: dict[str, Any]) -> None:
     show_summary(console, content["summary"], content["settlement"])
     fill = content["fill_by_chip"]
     columns = "chip tasks filled partly unfilled fill_rate card_hours_asked card_hours_bought".split()
-    table(console, "Tasks by first chip", columns, [[row[name] for name in columns] for row in fill], names=1)
+    title = "Tasks by first chip (hours bought count there even on another chip the task accepts)"
+    table(console, title, columns, [[row[name] for name in columns] for row in fill], names=1)
     prices = content["prices"]
     columns = ["chip", "region", "low", "vwap", "high", "card_hours", "trades"]
     rows = prices["by_chip_and_region"]
@@ -280,10 +282,12 @@ def draw(results: Results, path: Path) -> str:
     figure, (top, bottom) = pyplot.subplots(2, 1, figsize=(11, 7), sharex=True, layout="constrained")
     floor, highest = [0.0] * 24, 0.0
     for chip in chips:
-        hours = [hour for hour in range(24) if volume[chip, hour]]
-        averages = [value[chip, hour] / volume[chip, hour] for hour in hours]
-        highest = max(highest, *averages)
-        top.plot(hours, averages, marker="o", label=chip)
+        pairs = [(value[chip, hour], volume[chip, hour]) for hour in range(24)]
+        averages = [
+            cost / card_hours if card_hours else nan for cost, card_hours in pairs
+        ]  # nan: a gap, no line
+        highest = max([highest, *(average for average in averages if average == average)])
+        top.plot(range(24), averages, marker="o", label=chip)
         heights = [volume[chip, hour] / 1e6 for hour in range(24)]
         bottom.bar(range(24), heights, bottom=floor, label=chip)
         floor = [low + more for low, more in zip(floor, heights, strict=True)]

@@ -234,6 +234,20 @@ class Settled:
     refund_micro: int
     damages_micro: int
     damages_cut_micro: int  # owed but not covered by any layer (HM6)
+    made_up_lots: int = 0  # BB2: of these lots, delivered in a later period instead; their money stays in escrow
+
+
+@dataclass(frozen=True, slots=True)
+class MadeUp:
+    """BB2: lots that failed will be delivered by the same site at the same price in a later period instead."""
+
+    obligation_id: int  # the new one
+    instead_of: int
+    buyer: str
+    seller: str
+    instrument: str
+    period_start_ns: int
+    lots: int
 
 
 @dataclass(frozen=True, slots=True)

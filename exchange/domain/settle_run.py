@@ -2,7 +2,7 @@
 
 from matching_core.enums import Bucket
 
-from exchange.domain import money, settlement
+from exchange.domain import make_up, money, settlement
 from exchange.domain.books import adjust_sold
 from exchange.domain.commands import SettlePeriod
 from exchange.domain.delivery import accepted_lots, lambda_ppm
@@ -26,7 +26,8 @@ def run(v, command: SettlePeriod) -> None:
         raise Refusal(VenueReason.NOT_DUE, "the dispute window is still open", "settle it later")
     if period < state.settled_end or any(state.settled_end <= p < period for p in v.obligations_of_period):
         raise Refusal(VenueReason.NOT_DUE, "this period is settled, or an earlier one is not")
-    lines = _lines(v, period)
+    cures = make_up.find(v, period)
+    lines = _lines(v, period, cures)
     covers = _covers(v, lines)
     for due, line in lines:
         _post(v, due, line)
@@ -38,6 +39,9 @@ def run(v, command: SettlePeriod) -> None:
             totals[place] += amount
         _close(v, due, line, damages, cover.cut_micro)
     _free_margins(v, lines, covers)
+    for due, line in lines:
+        if line.made_up_lots:
+            make_up.carry(v, due, line, cures[due.number].period)
     state.settled_end = period + 1
     for book in [book for book in state.fixes if book & (1 << 20) - 1 <= period]:
         del state.fixes[book]
@@ -46,7 +50,7 @@ def run(v, command: SettlePeriod) -> None:
         money.try_resume_sales(v, seller)
 
 
-def _lines(v, period: int) -> list[tuple[Obligation, Line]]:
+def _lines(v, period: int, cures: dict[int, make_up.Cure]) -> list[tuple[Obligation, Line]]:
     """Every line this period decides, by lease in order of its first obligation."""
     state, leases = v.state, {}
     for number in sorted(v.obligations_of_period.get(period, ())):
@@ -55,7 +59,7 @@ def _lines(v, period: int) -> list[tuple[Obligation, Line]]:
     for lease_number in leases:
         dues = _concerned(v, lease_number, period)
         first = dues[0]
-        lease = Lease(lease_number, period, first.checkpoint, first.on_break, tuple(_due(v, due, period) for due in dues),
+        lease = Lease(lease_number, period, first.checkpoint, first.on_break, tuple(_due(v, due, period, cures) for due in dues),
                       first.lease_lots, first.lease_moving_micro)  # fmt: skip
         by_number = {due.number: due for due in dues}
         result += [(by_number[line.obligation], line) for line in settlement.settle(lease)]
@@ -78,7 +82,7 @@ def _per_lot(v, price_micro: int) -> int:
     return div_floor(price_micro * v.settings.period_min, 60 * v.settings.lots_per_card)
 
 
-def _due(v, due: Obligation, period: int) -> Due:
+def _due(v, due: Obligation, period: int, cures: dict[int, make_up.Cure]) -> Due:
     price_micro = due.price_ticks * v.settings.tick_micro
     is_past = due.period <= period
     return Due(
@@ -86,6 +90,7 @@ def _due(v, due: Obligation, period: int) -> Due:
         cost_micro=due.cost_micro, fee_micro=due.fee_micro, moving_micro=due.moving_micro,
         price_per_lot_micro=due.price_ticks * v.value_micro, ref_per_lot_micro=_per_lot(v, reference_price(v, due)),
         cap_per_lot_micro=_per_lot(v, max(price_micro, due.fix_at_trade_micro)), lambda_ppm=lambda_ppm(v, due),
+        made_up_lots=cures[due.number].lots if due.number in cures else 0,
     )  # fmt: skip
 
 
@@ -178,7 +183,7 @@ def _close(v, due: Obligation, line: Line, damages: int, cut: int) -> None:
     v.emit(Settled(
         due.number, v.periods.start(due.period), due.buyer, due.seller, v.instrument_code(due.family, due.period), due.lots,
         line.delivered_lots, line.lost_lots, line.status, line.paid_micro, line.fee_micro, line.moving_micro,
-        line.refund_micro, damages, cut,
+        line.refund_micro, damages, cut, line.made_up_lots,
     ))  # fmt: skip
     if line.status == "void" and v.periods.gate(due.period) > v.state.now_ns:
         adjust_sold(v, due, v.state.families[due.family - 1].chip, due.period, -due.lots)

@@ -1,4 +1,4 @@
-"""Settlement of one delivery period: a pure function, leases in, lines and problems out (rules BB3-BB6, HM6, CA3).
+"""Settlement of one delivery period: a pure function, leases in, lines and problems out (rules BB2-BB6, HM6, CA3).
 
 Amounts are micro-yuan. Nothing here knows the venue: `settle_run` gathers the input and posts the lines.
 """
@@ -23,6 +23,7 @@ class Due:
     ref_per_lot_micro: int  # BB6: reference price of one lot for the period
     cap_per_lot_micro: int  # BB4: max(price, fix at trade)
     lambda_ppm: int
+    made_up_lots: int = 0  # BB2: of the failed ones, delivered in a later period instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one obligation comes to. paid + fee + moving + refund = what lay in escrow for it."""
+    """What one obligation comes to. paid + fee + moving + refund + carried = what lay in escrow for it."""
 
     obligation: int
-    status: str  # delivered | short | void
+    status: str  # delivered | short | void | made_up
     delivered_lots: int
     lost_lots: int
     paid_micro: int  # to the provider's side, before shares
@@ -51,12 +52,15 @@ class Line:
     moving_micro: int  # to the network
     refund_micro: int  # back to the buyer
     damages_micro: int  # owed by the provider to the buyer
+    made_up_lots: int = 0
+    carried_cost_micro: int = 0  # stays in escrow for the period that makes up
+    carried_fee_micro: int = 0
 
 
 def lost_lots(lease: Lease) -> dict[int, int]:
     """BB3: lots lost per obligation number, given what failed in the period being settled."""
     now = [due for due in lease.dues if due.period == lease.period]
-    failed = {due.number: due.lots - due.accepted_lots for due in now if due.accepted_lots < due.lots}
+    failed = {due.number: lots for due in now if (lots := due.lots - due.accepted_lots - due.made_up_lots) > 0}
     if not failed:
         return {}
     if lease.checkpoint == "none":
@@ -84,18 +88,27 @@ def settle(lease: Lease) -> list[Line]:
 
 
 def _line(due: Due, lost: int, lease: Lease) -> Line:
-    kept = due.lots - lost
-    paid = kept * due.price_per_lot_micro
+    kept = due.lots - lost - due.made_up_lots
+    paid, carried = kept * due.price_per_lot_micro, due.made_up_lots * due.price_per_lot_micro
     fee = div_floor(due.fee_micro * kept, due.lots)
-    refund = due.cost_micro - paid + due.fee_micro - fee
-    status = "delivered" if lost == 0 else "short" if due.accepted_lots is not None else "void"
+    carried_fee = div_floor(due.fee_micro * (kept + due.made_up_lots), due.lots) - fee
+    refund = due.cost_micro - paid - carried + due.fee_micro - fee - carried_fee
     damages = _damages(due, lost) + div_floor(lease.moving_micro * lost, lease.lots)
-    return Line(due.number, status, due.accepted_lots or 0, lost, paid, fee, due.moving_micro, refund, damages)
+    return Line(
+        due.number, _status(due, lost), due.accepted_lots or 0, lost, paid, fee, due.moving_micro, refund, damages,
+        due.made_up_lots, carried, carried_fee,
+    )  # fmt: skip
+
+
+def _status(due: Due, lost: int) -> str:
+    if lost:
+        return "short" if due.accepted_lots is not None else "void"
+    return "made_up" if due.made_up_lots else "delivered"
 
 
 def _damages(due: Due, lost: int) -> int:
     """BB4 without the part for moving data: rising price on everything lost, lambda on what failed, capped."""
-    failed = min(lost, due.lots - due.accepted_lots) if due.accepted_lots is not None else 0
+    failed = min(lost, due.lots - due.accepted_lots - due.made_up_lots) if due.accepted_lots is not None else 0
     rise = lost * max(0, due.ref_per_lot_micro - due.price_per_lot_micro)
     penalty = div_ceil(due.lambda_ppm * failed * due.price_per_lot_micro, PPM)
     return min(rise + penalty, lost * due.cap_per_lot_micro)

@@ -232,7 +232,10 @@ def _fill_bulk(v, entry: TaskEntry, plan: BulkPlan) -> bool:
     """Executes a bulk plan; True when the whole amount has been bought."""
     task = entry.task
     before = (entry.notional_micro, entry.fee_micro)
-    deal = Deal(task.participant, task.client_order_id, f"task:{task.client_order_id}", moving_micro=plan.moving_micro)
+    deal = Deal(
+        task.participant, task.client_order_id, f"task:{task.client_order_id}",
+        last_period=v.periods.at(task.deadline_ns) - 1, moving_micro=plan.moving_micro,
+    )  # fmt: skip
     _pay_moving(v, entry, deal, plan.moving_micro)
     if plan.region:
         entry.moved.add(plan.region)

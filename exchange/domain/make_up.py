@@ -1,0 +1,70 @@
+"""BB2, the first cure: lots that failed run in a later period of the same site, at the same price, inside the deadline.
+
+Only leases that go on after a break are cured so; the first period behind the lease in which the site has attested lots
+that are neither offered nor sold, and no announced outage, is taken. Buy-in is the next cure and not in force yet.
+"""
+
+from dataclasses import dataclass, replace
+
+from exchange.domain import money
+from exchange.domain.books import adjust_sold, ensure_book, ensure_capacity
+from exchange.domain.delivery import accepted_lots
+from exchange.domain.events import MadeUp
+from exchange.domain.settlement import Line
+from exchange.domain.state import Obligation, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Cure:
+    """Where the failed lots of an obligation run instead; the capacity is taken already."""
+
+    period: int
+    lots: int
+
+
+def find(v, period: int) -> dict[int, Cure]:
+    """Cures for the short obligations of a period, by number; takes the capacity."""
+    cures = {}
+    for number in sorted(v.obligations_of_period.get(period, ())):
+        due = v.state.obligations[number]
+        failed = due.lots - accepted_lots(due)
+        if failed and due.checkpoint == "hourly" and due.on_break == "continue":
+            later = _take_period(v, due, failed)
+            if later is not None:
+                cures[number] = Cure(later, failed)
+    return cures
+
+
+def _take_period(v, due: Obligation, lots: int) -> int | None:
+    lease_end = max(v.state.obligations[n].period for n in v.obligations_of_lease[due.lease]) + 1
+    first = max(lease_end, v.periods.first_open(v.state.now_ns))
+    chip, site = v.state.families[due.family - 1].chip, v.state.sites[due.site]
+    for period in range(first, min(due.last_period + 1, v.state.listed_end)):
+        attested, open_lots, sold = v.capacity_of(site, chip, period)
+        if attested - open_lots - sold < lots or _is_out(v, site, period):
+            continue
+        ensure_book(v, due.family, period)
+        ensure_capacity(v, due.site, chip, period)
+        if adjust_sold(v, due, chip, period, lots):
+            return period
+    return None
+
+
+def _is_out(v, site, period: int) -> bool:
+    start, end = v.periods.start(period), v.periods.start(period + 1)
+    return any(out_start < end and start < out_end for out_start, out_end, _ in site.outages)
+
+
+def carry(v, due: Obligation, line: Line, period: int) -> None:
+    """The new obligation, with the money that stayed in escrow for it; secured anew (HM5)."""
+    number = v.take_number()
+    made_up = replace(
+        due, number=number, lease=due.lease if due.lease > 0 else -number, period=period, lots=line.made_up_lots,
+        cost_micro=line.carried_cost_micro, fee_micro=line.carried_fee_micro, moving_micro=0, margin_micro=0,
+        reading=Reading(),
+    )  # fmt: skip
+    v.state.obligations[number] = made_up
+    v.index_obligation(made_up)
+    money.mark_obligation(v, made_up, money.known_fix(v, made_up.family, v.book_of(made_up)))
+    instrument = v.instrument_code(made_up.family, period)
+    v.emit(MadeUp(number, due.number, due.buyer, due.seller, instrument, v.periods.start(period), made_up.lots))
