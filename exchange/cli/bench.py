@@ -42,6 +42,7 @@ def _flow_module() -> Any:
         typer.echo("cpx: bench core needs the clone (tests/bench is not there): run it from a clone", err=True)
         raise typer.Exit(66)
     spec = importlib.util.spec_from_file_location("cpx_bench_flow", path)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -50,7 +50,7 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def fail(text: str, code: int) -> None:
+def fail(text: str, code: int) -> NoReturn:
     """One line that says what to do next, and the exit code."""
     note(f"cpx: {text}")
     raise typer.Exit(code)
@@ -160,7 +160,8 @@ def show_summary(summary: dict[str, Any], out: Path) -> None:
         table.add_row(label, figure)
     console.print(table)
     typer.echo(f"state hash {summary['state_hash']} · engine {summary['engine']} · {summary['wall_s']} s")
-    typer.echo(f"\nLook at   {out / 'trades.csv'}, prices.csv, unfilled.csv, settlement.csv, statements/, ledger.beancount")
+    others = "prices.csv, outcomes.csv, unfilled.csv, settlement.csv, statements/, ledger.beancount"
+    typer.echo(f"\nLook at   {out / 'trades.csv'}, {others}")
     typer.echo(f"Read      ./cpx report {out}")
     typer.echo(f"Check     ./cpx verify {out}")
 

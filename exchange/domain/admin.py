@@ -1,10 +1,8 @@
 """The operator's commands: settings, catalogue, tariff, families, participants, money, sites, attested capacity."""
 
-from matching_core.enums import Kind, Op
-from matching_core.limits import MAX_FEE_PPM, MAX_MONEY_MICRO
-
 from exchange.domain import catalogue as catalogue_rules
 from exchange.domain import money
+from exchange.domain.books import absorb
 from exchange.domain.commands import (
     AddParticipant,
     AddSite,
@@ -18,7 +16,6 @@ from exchange.domain.commands import (
     SetVenue,
     Withdraw,
 )
-from exchange.domain.books import absorb
 from exchange.domain.events import Acknowledged
 from exchange.domain.explain import explain
 from exchange.domain.instrument import LATENCY_CLASSES, MAX_FAMILIES, PERIOD_ZERO_NS, POWERS, Family
@@ -27,6 +24,8 @@ from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Attestation, Participant, Site, TaskEntry
 from exchange.domain.tasks import drain, end_task, expire, explain_dying, reroute
 from exchange.domain.units import NS_PER_DAY, PPM, div_ceil
+from matching_core.enums import Kind, Op
+from matching_core.limits import MAX_FEE_PPM, MAX_MONEY_MICRO
 
 
 def _setting(is_good: bool, message: str) -> None:
@@ -44,8 +43,10 @@ def set_venue(v, command: SetVenue) -> None:
     _setting(1 <= c.horizon_periods <= 1000, "horizon_periods is 1 to 1000")
     _setting(c.lots_per_card in (1, 10, 100), "lots_per_card is 1, 10 or 100")
     _setting(0 < c.tick_micro <= 10**9, "tick_micro is 1 to 10^9")
-    _setting(c.tick_micro * c.period_min % (60 * c.lots_per_card) == 0, "a tick of one lot for one period must be whole micro-yuan")
-    _setting(-1 <= c.release_min <= 7 * 24 * 60 and 0 <= c.dispute_min <= 7 * 24 * 60, "release_min or dispute_min is out of range")
+    whole = c.tick_micro * c.period_min % (60 * c.lots_per_card) == 0
+    _setting(whole, "a tick of one lot for one period must be whole micro-yuan")
+    week_min = 7 * 24 * 60
+    _setting(-1 <= c.release_min <= week_min and 0 <= c.dispute_min <= week_min, "release_min or dispute_min is out of range")
     shares = (c.entry_margin_ppm, c.alpha_ppm, c.lambda_ppm, c.lambda_announced_ppm)
     _setting(all(0 <= ppm <= PPM for ppm in shares), "margins and lambdas are 0 to 1,000,000 ppm")
     _setting(0 < c.max_waiting_per_firm <= 10**6 and 0 < c.max_waiting_per_chip <= 10**6, "waiting limits are 1 to 10^6")
@@ -145,7 +146,7 @@ def add_participant(v, command: AddParticipant) -> None:
     v.require_settings()
     v.text(command.participant, "participant")
     v.text(command.firm, "firm")
-    _setting(0 <= command.alpha_ppm <= PPM and (not command.alpha_ppm or command.alpha_ppm >= PPM // 10), "alpha is 10 to 100 %")
+    _setting(command.alpha_ppm == 0 or PPM // 10 <= command.alpha_ppm <= PPM, "alpha is 10 to 100 %, 0 for the venue's")
     if command.participant in v.account_numbers:
         raise Refusal(VenueReason.DUPLICATE_ID, f"{command.participant} exists already")
     open_participant(v, command.participant, command.firm, command.alpha_ppm)
@@ -174,6 +175,12 @@ def _check_amount(amount: int) -> None:
         raise Refusal(VenueReason.INVALID_MONEY, f"amount {amount} micro-yuan is not between 1 and {MAX_MONEY_MICRO // 1000}")
 
 
+def _check_reference(v, reference: str) -> None:
+    """The payer's own words, if any: one line of printable ASCII."""
+    if reference:
+        v.text(reference, "reference", longest=64)
+
+
 def _room(v, name: str, amount: int) -> None:
     outside = -v.core.balance(0)[money.CASH]
     if outside + amount > MAX_MONEY_MICRO // 4:
@@ -186,9 +193,9 @@ def deposit(v, command: Deposit) -> None:
     if name != "fund":
         v.participant(name)
     _check_amount(command.amount_micro)
+    _check_reference(v, command.reference)
     _room(v, name, command.amount_micro)
-    move_reference = command.reference[:64]
-    money.move(v, ("outside", money.CASH), (name, money.CASH), command.amount_micro, "deposit", move_reference)
+    money.move(v, ("outside", money.CASH), (name, money.CASH), command.amount_micro, "deposit", command.reference)
     money.try_resume_sales(v, name)
 
 
@@ -196,9 +203,10 @@ def withdraw(v, command: Withdraw) -> None:
     """Withdraw: only free cash goes out."""
     v.participant(command.participant)
     _check_amount(command.amount_micro)
+    _check_reference(v, command.reference)
     money.require_cash(v, command.participant, command.amount_micro, "this withdrawal")
     source, target = (command.participant, money.CASH), ("outside", money.CASH)
-    money.move(v, source, target, command.amount_micro, "withdrawal", command.reference[:64])
+    money.move(v, source, target, command.amount_micro, "withdrawal", command.reference)
 
 
 def post_bond(v, command: PostBond) -> None:

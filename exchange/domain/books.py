@@ -1,12 +1,11 @@
 """The core's books as the venue uses them: opened when first needed, their events turned into the venue's own."""
 
-from matching_core.enums import CancelReason, ExpireReason, Kind, Op
-from matching_core.records import Event
-
 from exchange.domain import money
 from exchange.domain.events import OfferEnded, OrderChanged, Traded
 from exchange.domain.instrument import book_id, capacity_group, split_book
 from exchange.domain.state import Obligation, Offer, Reading
+from matching_core.enums import CancelReason, ExpireReason, Kind, Op
+from matching_core.records import Event
 
 
 def ensure_book(v, family: int, period: int) -> int:
@@ -119,7 +118,8 @@ def _absorb_end(v, event: Event) -> None:
         reason = "gate" if event.kind == Kind.EXPIRED and event.reason == ExpireReason.GATE else "withdrawn"
         if event.kind == Kind.EXPIRED and event.reason == ExpireReason.GTD:
             reason = "notice"
-        close_ask(v, *v.ask_owner[event.order_id], reason)
+        offer_number, period = v.ask_owner[event.order_id]
+        close_ask(v, offer_number, period, reason)
     elif event.order_id in v.state.bids:
         bid = v.state.bids[event.order_id]
         who = bid.participant

@@ -22,8 +22,14 @@ class Catalogue:
     links: dict[tuple[str, str], Link] = field(default_factory=dict)
 
     def rtt_us(self, access_region: str, host_region: str, latency_class: str) -> int | None:
-        """Round trip of one class between two regions, None where it does not exist."""
-        return self.reach.get(access_region, {}).get((host_region, latency_class))
+        """Round trip between two regions for what is sold in a class: a faster class serves a slower need, so where the pair
+        has not this class, the fastest slower one it has counts. None where it has none.
+        """
+        row = self.reach.get(access_region, {})
+        for name in LATENCY_CLASSES[_CLASS_ORDER[latency_class] :]:
+            if (host_region, name) in row:
+                return row[host_region, name]
+        return None
 
     def hosts(self, region: str, latency_class: str) -> bool:
         """Whether (region, class) exists for anyone (CA1: only such pairs are listed)."""

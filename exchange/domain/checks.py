@@ -2,10 +2,9 @@
 
 from collections import Counter
 
-from matching_core.enums import Bucket
-
 from exchange.domain.instrument import book_id
 from exchange.domain.state import SYSTEM_ACCOUNTS
+from matching_core.enums import Bucket
 
 
 def check_venue(v) -> None:
@@ -17,7 +16,9 @@ def check_venue(v) -> None:
 
 def _check_money(v) -> None:
     """Escrow and margin are exactly what open obligations, asks and bonds say; holds what bids and tasks say."""
-    escrow, margin, held = Counter(), Counter(), Counter()
+    escrow: Counter[str] = Counter()
+    margin: Counter[str] = Counter()
+    held: Counter[str] = Counter()
     for due in v.state.obligations.values():
         escrow[due.buyer] += due.cost_micro + due.fee_micro + due.moving_micro
         margin[due.seller] += due.margin_micro

@@ -24,7 +24,7 @@ def _window_end_ns(v, obligation: Obligation) -> int:
 
 def take_reading(v, command: SubmitReading) -> None:
     """SubmitReading: from the period's start to the window's end; one per obligation, the highest number counts."""
-    due = _obligation(v, command.participant and command.obligation_id, command.participant, "seller")
+    due = _obligation(v, command.obligation_id, command.participant, "seller")
     now_ns, old = v.state.now_ns, due.reading
     if not v.periods.start(due.period) <= now_ns <= _window_end_ns(v, due):
         raise Refusal(VenueReason.INVALID_READING, "readings are taken from the period's start to the window's end")

@@ -1,6 +1,7 @@
 """Everything the venue reports, past tense, one frozen dataclass each; units as in `commands`.
 
-The identity of an event is (seq of its command, its place among that command's events); a trade's id is that pair.
+The identity of an event is (seq of its command, its place among that command's events); a trade's id is (seq of its
+command, its place among that command's trades).
 """
 
 from dataclasses import dataclass

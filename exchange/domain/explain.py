@@ -120,7 +120,7 @@ def _chip(v, task: Task, limit: int) -> Relaxation | None:
         return None
     relaxed = replace(task, chips=others)
     found = best_block(v, relaxed, eligible_families(v, relaxed), limit)
-    return found and _answer(v, "chip", f"also accept {v.state.families[found.eligible.family - 1].chip}", found)
+    return _answer(v, "chip", f"also accept {v.state.families[found.eligible.family - 1].chip}", found) if found else None
 
 
 def _cards(v, task: Task, limit: int) -> Relaxation | None:
@@ -146,7 +146,7 @@ def _region(v, task: Task, limit: int) -> Relaxation | None:
         return None
     relaxed = replace(task, allowed_regions=())
     found = best_block(v, relaxed, eligible_families(v, relaxed), limit)
-    return found and _answer(v, "region", f"also allow {found.eligible.region}", found)
+    return _answer(v, "region", f"also allow {found.eligible.region}", found) if found else None
 
 
 def _power(v, task: Task, limit: int) -> Relaxation | None:
@@ -155,4 +155,4 @@ def _power(v, task: Task, limit: int) -> Relaxation | None:
         return None
     relaxed = replace(task, min_green_ppm=0)
     found = best_block(v, relaxed, eligible_families(v, relaxed), limit)
-    return found and _answer(v, "power", "take grid power", found)
+    return _answer(v, "power", "take grid power", found) if found else None

@@ -3,6 +3,7 @@
 from bisect import insort
 from collections import Counter
 from heapq import heapify
+from typing import Any
 
 from exchange.domain.instrument import book_id
 from exchange.domain.routing import Eligible, eligible_families
@@ -14,6 +15,7 @@ class Indexes:
     """Mixed into the venue: who owns which order, what waits where, what is due when."""
 
     state: State
+    core: Any  # either engine: they have one interface
 
     def rebuild_indexes(self) -> None:
         """Everything from the state alone."""
@@ -103,7 +105,7 @@ class Indexes:
 
     def ask_stamp(self, site: str, family: int, period: int) -> int:
         """Entry stamp of a site's best ask in a book: the last tie-break of RT2."""
-        asks = self.site_asks(site, family, period)
+        asks = self.core.site_asks(self.state.sites[site].account, book_id(family, period))
         return self.state.offers[self.ask_owner[asks[0][2]][0]].stamp if asks else 0
 
     def mark_dirty(self, family: int, period: int) -> None:

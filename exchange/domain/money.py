@@ -4,13 +4,12 @@ HM4: an open ask is secured by entry margin. HM5: what is sold is secured by
 max(alpha x max(price, fix), fix - price) + lambda x price per card-hour, re-marked when a fix is set.
 """
 
-from matching_core.enums import Bucket, Kind, Op
-
 from exchange.domain.events import MarginShort, Moved
 from exchange.domain.instrument import book_id
 from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Ask, Obligation, Offer, Participant
 from exchange.domain.units import PPM, div_ceil, format_micro
+from matching_core.enums import Bucket, Kind, Op
 
 BUCKET_NAMES = {bucket: bucket.name.lower() for bucket in Bucket}
 CASH, HELD, ESCROW, MARGIN, BOND = Bucket
@@ -125,7 +124,7 @@ def stop_sales(v, seller: Participant, short_micro: int) -> None:
 def try_resume_sales(v, name: str) -> None:
     """After money came in: re-marks a stopped provider's obligations and lets him sell again when all are covered."""
     seller = v.state.participants.get(name)
-    if seller is None or not seller.is_stopped:
+    if seller is None or not seller.is_stopped or name in v.stopped:  # stopped by this very command: his asks must leave
         return
     seller.is_stopped = False
     for obligation in v.obligations_of_seller(name):

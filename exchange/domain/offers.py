@@ -4,9 +4,6 @@ A plain offer is one ask per period in the hour books. An offer with a minimum s
 release (MB4); its lots are counted as sold in the core meanwhile, so that RT1 holds.
 """
 
-from matching_core.enums import Kind, Op, Side, TimeInForce
-from matching_core.limits import MAX_PRICE_TICKS, MAX_SELLS_PER_BOOK
-
 from exchange.domain import money
 from exchange.domain.books import absorb, adjust_sold, close_ask, ensure_book, ensure_capacity
 from exchange.domain.commands import AmendOffer, PlaceOffer, WithdrawOffer
@@ -14,6 +11,8 @@ from exchange.domain.events import Acknowledged, OfferPlaced, OfferSkipped
 from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Ask, Offer
 from exchange.domain.units import NS_PER_MINUTE, format_micro
+from matching_core.enums import Kind, Op, Side, TimeInForce
+from matching_core.limits import MAX_PRICE_TICKS, MAX_SELLS_PER_BOOK
 
 
 def price_to_ticks(v, price_micro: int) -> int:
@@ -179,7 +178,7 @@ def _undo(v, offer: Offer, period: int, reason: str) -> None:
 
 
 def release_lead_ns(v) -> int:
-    """MB4: how long before a period's start the residues of block offers leave: into the books, or, never released, at the gate."""
+    """MB4: how long before a period's start residues leave: into the books, or, where never released, at the gate."""
     return v.periods.gate_ns + max(0, v.settings.release_min) * NS_PER_MINUTE
 
 

@@ -1,8 +1,5 @@
 """Plain bids in one book (RT3): placed, amended, canceled. Sells come as offers."""
 
-from matching_core.enums import Kind, Op, Side, TimeInForce
-from matching_core.limits import MAX_MONEY_MICRO, MAX_QTY_LOTS
-
 from exchange.domain import money
 from exchange.domain.books import absorb, ensure_book
 from exchange.domain.commands import AmendOrder, CancelOrder, PlaceOrder
@@ -12,6 +9,8 @@ from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Bid
 from exchange.domain.tasks import drain_beside
 from exchange.domain.units import PPM, div_ceil
+from matching_core.enums import Kind, Op, Side, TimeInForce
+from matching_core.limits import MAX_MONEY_MICRO, MAX_QTY_LOTS
 
 
 def place(v, command: PlaceOrder) -> None:

@@ -15,7 +15,8 @@ def dump(value: Any) -> Any:
     if value is None or type(value) in (int, str, bool):
         return value
     if is_dataclass(value):
-        return [dump(getattr(value, name)) for name in _names(type(value))]
+        kind: Any = type(value)
+        return [dump(getattr(value, name)) for name in _names(kind)]
     if isinstance(value, dict):
         return [[dump(key), dump(value[key])] for key in sorted(value)]
     if isinstance(value, list | tuple):
@@ -26,12 +27,12 @@ def dump(value: Any) -> Any:
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...]:
+def _names(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
@@ -59,7 +60,7 @@ def load(kind: Any, plain: Any) -> Any:
         if len(kinds) == 2 and kinds[1] is Ellipsis:
             return tuple(load(kinds[0], item) for item in plain)
         return tuple(load(item_kind, item) for item_kind, item in zip(kinds, plain, strict=True))
-    if is_dataclass(kind):
+    if is_dataclass(kind) and isinstance(kind, type):
         names, hints = _names(kind), _hints(kind)
         if len(plain) != len(names):
             raise ValueError(f"{kind.__name__} has {len(names)} fields, not {len(plain)}")

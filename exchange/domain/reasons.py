@@ -1,4 +1,4 @@
-"""Why the venue says no (stage 3), and how a task or offer ended. Wire code = stage x 100 + value; core reasons are stages 1, 2."""
+"""Why the venue says no (stage 3) and why a task is not filled (stage 6). Wire code = stage x 100 + value."""
 
 from enum import IntEnum
 
@@ -6,7 +6,7 @@ from matching_core.enums import DenyReason, RejectReason
 
 
 class VenueReason(IntEnum):
-    """Stage 3, on Refused; where several apply the smallest number is reported."""
+    """Stage 3, on Refused; the first check that fails is told."""
 
     NOT_CONFIGURED = 1  # SetVenue, catalogue or tariff is missing
     ALREADY_CONFIGURED = 2
@@ -35,17 +35,15 @@ class VenueReason(IntEnum):
     INVALID_SHAPE = 25
     INVALID_LANE = 26
     INVALID_MONEY = 27
-    NOT_ALLOWED = 28  # another participant's site, offer, obligation
-    CAPACITY = 29  # RT1: more than the site has attested
-    TOO_MANY_SELLS = 30  # RT1: at most 4 live sells per site, family and period
-    TOO_MANY_WAITING = 31  # RT8
-    INSUFFICIENT_FUNDS = 32
-    SALES_STOPPED = 33  # HM5: the provider's margin is short
-    MIXED_INDIVISIBLE = 34  # BB1: a site's offers in one family must agree on indivisible_ok
-    NO_ELIGIBLE_INSTRUMENT = 35  # no listed family fits chips, regions, latency and power
-    INVALID_READING = 36
-    NOT_DUE = 37  # settlement before the window's end, out of order, or again
-    INVALID_BUDGET = 38
+    CAPACITY = 28  # RT1: more than the site has attested
+    TOO_MANY_SELLS = 29  # RT1: at most 4 live sells per site, family and period
+    TOO_MANY_WAITING = 30  # RT8
+    INSUFFICIENT_FUNDS = 31
+    SALES_STOPPED = 32  # HM5: the provider's margin is short
+    MIXED_INDIVISIBLE = 33  # BB1: a site's offers in one family must agree on indivisible_ok
+    INVALID_READING = 34
+    NOT_DUE = 35  # settlement before the window's end, out of order, or again
+    INVALID_BUDGET = 36
 
 
 class TaskReason(IntEnum):

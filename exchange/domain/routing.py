@@ -182,7 +182,7 @@ class BulkPlan:
 
 
 def best_bulk(v, entry, families: list[Eligible]) -> BulkPlan | None:
-    """Bulk: cheapest asks first over all sites; one region per try where data moves. Most filled, then cheapest, then region."""
+    """Bulk: cheapest asks first over all sites, one region per try where data moves; most filled, cheapest, region."""
     task = entry.task
     groups: dict[str, list[Eligible]] = {}
     for eligible in families:

@@ -1,7 +1,5 @@
 """The settlement run of one period: gathers what `settlement` needs, posts what it answers (BB2-BB6, HM6, CA3)."""
 
-from matching_core.enums import Bucket
-
 from exchange.domain import make_up, money, settlement
 from exchange.domain.books import adjust_sold
 from exchange.domain.commands import SettlePeriod
@@ -12,6 +10,7 @@ from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.settlement import Cover, Due, Lease, Line, Sources
 from exchange.domain.state import Obligation
 from exchange.domain.units import NS_PER_MINUTE, div_floor
+from matching_core.enums import Bucket
 
 CASH, ESCROW, MARGIN, BOND = Bucket.CASH, Bucket.ESCROW, Bucket.MARGIN, Bucket.BOND
 
@@ -52,15 +51,18 @@ def run(v, command: SettlePeriod) -> None:
 
 def _lines(v, period: int, cures: dict[int, make_up.Cure]) -> list[tuple[Obligation, Line]]:
     """Every line this period decides, by lease in order of its first obligation."""
-    state, leases = v.state, {}
+    state = v.state
+    leases: dict[int, None] = {}
     for number in sorted(v.obligations_of_period.get(period, ())):
         leases.setdefault(state.obligations[number].lease, None)
     result = []
     for lease_number in leases:
         dues = _concerned(v, lease_number, period)
         first = dues[0]
-        lease = Lease(lease_number, period, first.checkpoint, first.on_break, tuple(_due(v, due, period, cures) for due in dues),
-                      first.lease_lots, first.lease_moving_micro)  # fmt: skip
+        facts = tuple(_due(v, due, period, cures) for due in dues)
+        lease = Lease(
+            lease_number, period, first.checkpoint, first.on_break, facts, first.lease_lots, first.lease_moving_micro,
+        )  # fmt: skip
         by_number = {due.number: due for due in dues}
         result += [(by_number[line.obligation], line) for line in settlement.settle(lease)]
     return result

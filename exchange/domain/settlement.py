@@ -60,7 +60,7 @@ class Line:
 def lost_lots(lease: Lease) -> dict[int, int]:
     """BB3: lots lost per obligation number, given what failed in the period being settled."""
     now = [due for due in lease.dues if due.period == lease.period]
-    failed = {due.number: lots for due in now if (lots := due.lots - due.accepted_lots - due.made_up_lots) > 0}
+    failed = {due.number: lots for due in now if (lots := due.lots - (due.accepted_lots or 0) - due.made_up_lots) > 0}
     if not failed:
         return {}
     if lease.checkpoint == "none":

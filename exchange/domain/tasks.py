@@ -7,11 +7,8 @@ held by HM1 and freed to the last unit when it ends.
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from matching_core.enums import Kind, Op
-from matching_core.limits import MAX_MONEY_MICRO, MAX_PRICE_TICKS
-
 from exchange.domain import money
-from exchange.domain.books import absorb, adjust_sold, end_ask, make_obligation
+from exchange.domain.books import absorb, end_ask, make_obligation
 from exchange.domain.commands import CancelTask, SubmitTask, Task
 from exchange.domain.events import Explanation, TaskAccepted, TaskEnded, TaskFilled, TaskWaiting
 from exchange.domain.explain import explain
@@ -19,6 +16,8 @@ from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.routing import BulkPlan, Candidate, Eligible, best_block, best_bulk, eligible_families
 from exchange.domain.state import TaskEntry
 from exchange.domain.units import NS_PER_DAY, PPM, div_ceil, div_floor, format_micro
+from matching_core.enums import Kind, Op
+from matching_core.limits import MAX_MONEY_MICRO, MAX_PRICE_TICKS
 
 LANES = ("standard", "economy", "emergency")  # place = fee table of the core
 DRAIN_ORDER = {"standard": 1, "economy": 2, "emergency": 0}

@@ -7,22 +7,30 @@ A user's mistake is a `Refused` event and changes nothing; an exception out of `
 
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Any
 
 import matching_core
-from matching_core.enums import DenyReason, Kind, Op, RejectReason
-
 from exchange.domain import admin, delivery, offers, orders, plain, settle_run, tasks
 from exchange.domain import commands as c
 from exchange.domain.events import Refused, Replayed
 from exchange.domain.indexes import Indexes
-from exchange.domain.instrument import PERIOD_BITS, Family, Periods, book_id, capacity_group, is_instrument_open
+from exchange.domain.instrument import (
+    PERIOD_BITS,
+    Family,
+    Periods,
+    book_id,
+    capacity_group,
+    is_instrument_open,
+)
 from exchange.domain.reasons import Refusal, VenueReason, wire_code
 from exchange.domain.state import SYSTEM_ACCOUNTS, Participant, Site, State
 from exchange.domain.units import NS_PER_MINUTE
+from matching_core.enums import DenyReason, Kind, Op, RejectReason
 
-HANDLERS = {
+HANDLERS: dict[type, Callable[[Any, Any], None]] = {
     c.SetVenue: admin.set_venue,
     c.LoadCatalogue: admin.load_catalogue,
     c.SetTariff: admin.set_tariff,
@@ -151,7 +159,8 @@ class Venue(Indexes):
 
     @property
     def settings(self) -> c.SetVenue:
-        """The venue's settings, once set."""
+        """The venue's settings; they are set before anything that needs them."""
+        assert self.state.settings is not None
         return self.state.settings
 
     def configure(self, settings: c.SetVenue) -> None:
@@ -203,7 +212,7 @@ class Venue(Indexes):
 
     def last_time_ns(self) -> int:
         """The latest log time: everything listed then still has a period number."""
-        if self.settings is None:
+        if self.state.settings is None:
             return _MAX_TIME_NS
         return min(_MAX_TIME_NS, self.periods.start((1 << PERIOD_BITS) - 2 - self.settings.horizon_periods))
 

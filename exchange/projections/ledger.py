@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
-from exchange.domain.events import Moved, Settled, Traded
+from exchange.domain.events import MadeUp, Moved, Settled, Traded
 from exchange.projections.calendar import Calendar
 
 BUCKETS = ("cash", "held", "escrow", "margin", "bond")
@@ -96,7 +96,7 @@ class Ledger:
                 if ts_ns >= self._day_end_ns:
                     self._begin_day(ts_ns)
                 self._book(event, net)
-            elif kind is Traded or kind is Settled:
+            elif kind is Traded or kind is Settled or kind is MadeUp:
                 obligations.append(event.obligation_id)
         if len(self._line_kind) > n_lines or any(net.values()):
             self._add_entry(seq, ts_ns, command, obligations, net)

@@ -130,7 +130,7 @@ def _seen_from(ledger: Ledger, tape: Tape, line: Line, side: int) -> StatementLi
     trade = tape.by_obligation.get(line.obligation)
     if trade is not None:
         fact, name = trade.fact, ledger.accounts[own]
-        instrument = fact.instrument
+        instrument = tape.instrument(line.obligation)
         own_words = {fact.seller: f"offer {fact.offer_id}", fact.buyer: f"task {fact.task}"}
         reference = own_words.get(name, "")
     seq, time_ns = ledger.moment(line)

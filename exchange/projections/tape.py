@@ -1,10 +1,10 @@
-"""The tape: every trade in order, the fixes, and the tariffs that trades refer to."""
+"""The tape: every trade in order, what became of its obligations, the fixes and the tariffs that trades refer to."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from exchange.domain.commands import SetTariff
-from exchange.domain.events import FixSet, Refused, Traded
+from exchange.domain.events import FixSet, MadeUp, Refused, Traded
 
 
 class InstrumentParts(NamedTuple):
@@ -35,11 +35,15 @@ class Trade:
 
 
 class Tape:
-    """Trades, fixes (the last one per instrument) and tariffs by version."""
+    """Trades, fixes (the last one per instrument) and tariffs by version.
+
+    `by_obligation` leads from any obligation, made-up ones included, to the trade that it goes back to.
+    """
 
     def __init__(self) -> None:
         self.trades: list[Trade] = []
         self.by_obligation: dict[int, Trade] = {}
+        self.made_up: dict[int, MadeUp] = {}  # by the new obligation
         self.fixes: dict[str, FixSet] = {}
         self.tariffs: dict[int, SetTariff] = {}
         self.notional_micro = 0
@@ -57,8 +61,16 @@ class Tape:
                 self.by_obligation[event.obligation_id] = trade
                 self.notional_micro += event.cost_micro
                 index += 1
+            elif kind is MadeUp:
+                self.made_up[event.obligation_id] = event
+                self.by_obligation[event.obligation_id] = self.by_obligation[event.instead_of]
             elif kind is FixSet:
                 self.fixes[event.instrument] = event
+
+    def instrument(self, obligation: int) -> str:
+        """The instrument that an obligation delivers: its trade's, or that of the later period which makes it up."""
+        made_up = self.made_up.get(obligation)
+        return made_up.instrument if made_up else self.by_obligation[obligation].fact.instrument
 
     @property
     def count(self) -> int:

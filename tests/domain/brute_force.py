@@ -51,7 +51,12 @@ def _in_family(world, task, family, place: int, lots: int):
         return
     if task.min_green_ppm and family.power != "green":
         return
-    rtt_us = world.rtt_us.get((task.access_region, family.region, family.latency_class))
+    classes = ("L1", "L5", "L7", "L10", "BE")
+    not_faster = classes[classes.index(family.latency_class) :]
+    times = [world.rtt_us.get((task.access_region, family.region, name)) for name in not_faster]
+    rtt_us = next(
+        (time for time in times if time is not None), None
+    )  # what is sold faster serves a slower pair
     if rtt_us is None or (task.max_latency_us and rtt_us > task.max_latency_us):
         return
     moving = _moving(world, task, family.region)
@@ -65,7 +70,10 @@ def _in_family(world, task, family, place: int, lots: int):
         if start_ns - world.gate_ns > now:
             run = [start_ns + hour * length for hour in range(task.periods)]
             for site, owner in sorted(world.sites.items()):
-                if world.firms[owner] != world.firms[task.participant] and world.site_region[site] == family.region:
+                if (
+                    world.firms[owner] != world.firms[task.participant]
+                    and world.site_region[site] == family.region
+                ):
                     for cost, stamp, offer, legs in _at_site(world, task, family, site, run, lots):
                         yield Choice(cost + moving_micro, place, rtt_us, start_ns, family.region, site, stamp, offer,
                                      moving_micro, lots, family.number, legs)  # fmt: skip
@@ -98,7 +106,9 @@ def _plain(world, task, family, site: str, run: list[int], lots: int):
     cost, legs, stamp = 0, [], None
     for start_ns in run:
         left = lots
-        for ticks, there, order_id in world.venue.site_asks(site, family.number, world.venue.periods.at(start_ns)):
+        for ticks, there, order_id in world.venue.site_asks(
+            site, family.number, world.venue.periods.at(start_ns)
+        ):
             offer = world.owner_of_ask(order_id)
             stamp = offer.stamp if stamp is None else stamp
             taken = min(left, there)

@@ -107,7 +107,9 @@ class Teller:
     def _world(self, words: list[str]) -> list:
         asked = dict(zip(words[::2], words[1::2], strict=True))
         fee, rich = int(asked.pop("fee", "5000")), parse_micro(asked.pop("money", "100000"))
-        settings = c.SetVenue("story", **{"lots_per_card": 1, **{SETTINGS[k]: int(x) for k, x in asked.items()}})
+        settings = c.SetVenue(
+            "story", **{"lots_per_card": 1, **{SETTINGS[k]: int(x) for k, x in asked.items()}}
+        )
         regions = tuple(c.Region(code, code, "", "edge" if code == "wuhan" else "cluster", 0, 0) for code in
                         ("wuhan", "guian", "qingyang"))  # fmt: skip
         chips = tuple(c.Chip(code, "ai", 990_000, 80, 700) for code in ("H800", "A910B", "L40S"))
@@ -122,8 +124,13 @@ class Teller:
         for row in SITES:
             commands.append(c.AddSite(*row))
             for chip in ("H800", "A910B"):
-                commands.append(c.AttestCapacity(row[0], chip, 640 * settings.lots_per_card, T0, T0 + 240 * HOUR))
-        for command in [*commands, c.AdvanceTime(T0)]:  # the first tick after SetVenue lists the first periods
+                commands.append(
+                    c.AttestCapacity(row[0], chip, 640 * settings.lots_per_card, T0, T0 + 240 * HOUR)
+                )
+        for command in [
+            *commands,
+            c.AdvanceTime(T0),
+        ]:  # the first tick after SetVenue lists the first periods
             self.world.do(command)
         return []
 
@@ -188,7 +195,9 @@ class Teller:
         """The catalogue again with one more row: reach FROM TO CLASS MICROSECONDS."""
         state = self.world.venue.state.catalogue
         rows = tuple(c.Reach(*row) for row in REACH) + (c.Reach(*words[:3], int(words[3])),)
-        return c.LoadCatalogue(tuple(state.chips.values()), tuple(state.regions.values()), rows, tuple(c.Link(*x) for x in LINKS))
+        return c.LoadCatalogue(
+            tuple(state.chips.values()), tuple(state.regions.values()), rows, tuple(c.Link(*x) for x in LINKS)
+        )
 
     def _offer(self, words: list[str]) -> c.PlaceOffer:
         """offer P1 o1 g1 H800/L10/grid 64 @ 8.00 01-07 [prices 8,9] [min 16x3] [notice 30] [indivisible]"""
@@ -208,7 +217,19 @@ class Teller:
             else:
                 assert word == "indivisible", word
                 about["indivisible_ok"] = True
-        return c.PlaceOffer(who, name, site, chip, latency_class, power, self._lots(cards), start, end, parse_micro(price), **about)
+        return c.PlaceOffer(
+            who,
+            name,
+            site,
+            chip,
+            latency_class,
+            power,
+            self._lots(cards),
+            start,
+            end,
+            parse_micro(price),
+            **about,
+        )
 
     def _amend_offer(self, words: list[str]) -> c.AmendOffer:
         return c.AmendOffer(words[0], words[1], self._lots(words[2]), parse_micro(words[4]))
@@ -269,12 +290,18 @@ class Teller:
     def _bid(self, words: list[str]) -> c.PlaceOrder:
         """bid B1 b1 H800/guian/L10/grid@05 10 @ 8.10 [IOC | FOK | until 03]"""
         who, name, place, cards, _, price, *more = words
-        tif, expiry = ("GTD", self._hour(more[1])) if more[:1] == ["until"] else (more[0] if more else "GTC", 0)
-        return c.PlaceOrder(who, name, self._instrument(place), "buy", parse_micro(price), self._lots(cards), tif, expiry)
+        tif, expiry = (
+            ("GTD", self._hour(more[1])) if more[:1] == ["until"] else (more[0] if more else "GTC", 0)
+        )
+        return c.PlaceOrder(
+            who, name, self._instrument(place), "buy", parse_micro(price), self._lots(cards), tif, expiry
+        )
 
     def _sell(self, words: list[str]) -> c.PlaceOrder:
         who, name, place, cards, _, price = words
-        return c.PlaceOrder(who, name, self._instrument(place), "sell", parse_micro(price), self._lots(cards), site="g1")
+        return c.PlaceOrder(
+            who, name, self._instrument(place), "sell", parse_micro(price), self._lots(cards), site="g1"
+        )
 
     def _amend_bid(self, words: list[str]) -> c.AmendOrder:
         return c.AmendOrder(words[0], words[1], parse_micro(words[4]), self._lots(words[2]))
@@ -288,15 +315,22 @@ class Teller:
     def _due(self, text: str):
         """'t1@03': what is owed to task or order t1 in hour 03 and not settled."""
         name, _, hour = text.partition("@")
-        told = {event.obligation_id: event for events in self.world.history for event in events if isinstance(event, e.Traded)}
+        task_of: dict[int, str] = {}
+        for event in (event for events in self.world.history for event in events):
+            if isinstance(event, e.Traded):
+                task_of[event.obligation_id] = event.task
+            elif isinstance(event, e.MadeUp):
+                task_of[event.obligation_id] = task_of[event.instead_of]
         for number, due in sorted(self.world.venue.state.obligations.items()):
-            if told[number].task == name and told[number].period_start_ns == self._hour(hour):
+            if task_of[number] == name and self.world.venue.periods.start(due.period) == self._hour(hour):
                 return due
         raise AssertionError(f"nothing is owed for {text}")
 
     def _reading(self, words: list[str]) -> c.SubmitReading:
         due = self._due(words[0])
-        return c.SubmitReading(due.seller, due.number, due.reading.number + 1, self._lots(words[1]), "countersigned" in words)
+        return c.SubmitReading(
+            due.seller, due.number, due.reading.number + 1, self._lots(words[1]), "countersigned" in words
+        )
 
     def _dispute(self, words: list[str]) -> c.DisputeReading:
         due = self._due(words[0])
@@ -313,7 +347,9 @@ class Teller:
         period = self.world.venue.periods.at(start)
         dues = sorted(self.world.venue.obligations_of_period.get(period, ()))
         owed = [self.world.venue.state.obligations[number] for number in dues]
-        return [c.SubmitReading(due.seller, due.number, 1, due.lots) for due in owed if due.reading.number == 0]
+        return [
+            c.SubmitReading(due.seller, due.number, 1, due.lots) for due in owed if due.reading.number == 0
+        ]
 
     def _settle(self, words: list[str]) -> c.SettlePeriod:
         return c.SettlePeriod(self._hour(words[0]))
@@ -349,12 +385,20 @@ class Teller:
             case e.Traded():
                 block = " block" if event.is_block else ""
                 cards, price = self._cards(event.lots), format_micro(event.price_micro)
-                return f"trade {event.task} {event.offer_id} {cards} @ {price} {{h}}{block}", event.period_start_ns
+                return (
+                    f"trade {event.task} {event.offer_id} {cards} @ {price} {{h}}{block}",
+                    event.period_start_ns,
+                )
             case e.TaskFilled():
                 rest = "" if event.is_complete else f" part {self._cards(event.lot_periods)}"
                 moving = f" moving {format_micro(event.moving_micro)}" if event.moving_micro else ""
-                money = f"cost {format_micro(event.compute_micro)}{moving} fee {format_micro(event.fee_micro)}"
-                return f"filled {event.client_order_id} at {event.site or 'several'} {{h}} {money}{rest}", event.start_ns
+                money = (
+                    f"cost {format_micro(event.compute_micro)}{moving} fee {format_micro(event.fee_micro)}"
+                )
+                return (
+                    f"filled {event.client_order_id} at {event.site or 'several'} {{h}} {money}{rest}",
+                    event.start_ns,
+                )
             case e.TaskWaiting():
                 return f"waits {event.client_order_id}{self._why(event.explanation)}", None
             case e.TaskEnded():
@@ -368,9 +412,14 @@ class Teller:
             case e.OfferSkipped():
                 return f"skipped {event.offer_id} {{h}} {event.reason}", event.period_start_ns
             case e.OfferEnded():
-                return f"ended {event.offer_id} {self._cards(event.lots)} {{h}} {event.reason}", event.period_start_ns
+                return (
+                    f"ended {event.offer_id} {self._cards(event.lots)} {{h}} {event.reason}",
+                    event.period_start_ns,
+                )
             case e.MarginShort():
                 return f"margin of {event.participant} short {format_micro(event.short_micro)}", None
+            case e.MadeUp():
+                return f"made up {self._cards(event.lots)} {{h}}", event.period_start_ns
             case e.Settled():
                 return self._settled(event), event.period_start_ns
             case e.Replayed():

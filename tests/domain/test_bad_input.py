@@ -20,13 +20,17 @@ from exchange.domain.venue import Venue
 
 INTEGERS = (
     0, 1, -1, 2, 7, 999, 2**31 - 1, 2**31, 2**32, 2**53 - 1, 2**53, 2**53 + 1, 2**62, 2**62 + 1, 2**63 - 1, 2**63, 2**64,
-    10**19, -(2**63), -(2**63) - 1, T0, T0 + 1, T0 - HOUR, T0 + 3 * HOUR, T0 + 4 * HOUR, T0 + 4 * HOUR + 1, T0 + 10**6 * HOUR, 10_001,
+    10**19, -(2**63), -(2**63) - 1, T0, T0 + 1, T0 - HOUR, T0 + 3 * HOUR, T0 + 4 * HOUR, T0 + 4 * HOUR + 1,
+    T0 + 10**6 * HOUR, 10_001,
 )  # fmt: skip
 TEXTS = (
-    "", " ", "x" * 36, "x" * 37, "x" * 5000, "武汉", "a\nb", "a\x00b", "\ud800", "B1", "B2", "P1", "P2", "fund", "exchange", "outside",
-    "site:g1", "g1", "w1", "o1", "t1", "b1", "H800", "A910B", "guian", "wuhan", "L10", "grid", "green", "emergency", "economy", "bulk",
+    "", " ", "x" * 36, "x" * 37, "x" * 5000, "武汉", "a\nb", "a\x00b", "\ud800", "B1", "B2", "P1", "P2",
+    "fund", "exchange", "outside",
+    "site:g1", "g1", "w1", "o1", "t1", "b1", "H800", "A910B", "guian", "wuhan", "L10", "grid", "green",
+    "emergency", "economy", "bulk",
     "split", "none", "abandon", "sell", "GTD", "IOC", "FOK", "A", "moving", "region:{host}", "H800/guian/L10/grid/20261123T05",
-    "H800/guian/L10/grid/20261123T99", "H800/guian/L10/grid/99991231T23", "H800/guian/L10/grid/19700101T00", "///", "1e9", "NaN",
+    "H800/guian/L10/grid/20261123T99", "H800/guian/L10/grid/99991231T23",
+    "H800/guian/L10/grid/19700101T00", "///", "1e9", "NaN",
 )  # fmt: skip
 
 
@@ -39,7 +43,8 @@ def town_blob() -> tuple:
         "offer P2 o3 w1 H800/L5/grid 20 @ 9.50 01-13 notice 30", "task B1 t0 H800 8 x 6 cap 9.00 abandon",
         "bid B2 b0 H800/guian/L10/grid@02 4 @ 8.00", "bid B2 b1 H800/guian/L10/grid@05 4 @ 7.50",
         "fix H800/guian/L10/grid@05 8.50 B", "clock 02:10", "task B1 t1 H800 99 x 2 cap 9.00 data 5",
-        "task B2 t1 H800|A910B 99 x 2 budget 4000 bulk", "reading t0@01 5", "dispute t0@01 4", "outage P1 g1 06-08", "bond P2 100",
+        "task B2 t1 H800|A910B 99 x 2 budget 4000 bulk", "reading t0@01 5", "dispute t0@01 4",
+        "outage P1 g1 06-08", "bond P2 100",
         "deposit fund 50", "tariff 2 from 27 fee 6000 compute:hub:{host}=10000",
     ):  # fmt: skip
         assert "refused" not in teller.tell(line), line
@@ -58,7 +63,11 @@ def good_commands() -> dict[type, object]:
     obligation = min(town_blob()[1].venue.state.obligations)
     state = town_blob()[1].venue.state
     hour = T0 + 5 * HOUR
-    later = min(n for n, due in state.obligations.items() if town_blob()[1].venue.periods.start(due.period) == T0 + 2 * HOUR)
+    later = min(
+        n
+        for n, due in state.obligations.items()
+        if town_blob()[1].venue.periods.start(due.period) == T0 + 2 * HOUR
+    )
     instrument = "H800/guian/L10/grid/20261123T05"
     task = c.Task("B2", "new", "wuhan", 10_000, (c.TaskChip("H800"),), 4, 2, T0, T0 + 12 * HOUR, 9 * YUAN)
     every = [
@@ -67,14 +76,17 @@ def good_commands() -> dict[type, object]:
             tuple(c.Reach(a, h, k, us) for a, row in state.catalogue.reach.items() for (h, k), us in row.items()),
             tuple(state.catalogue.links.values()),
         ),
-        c.SetTariff(3, T0 + 30 * HOUR, 1, 2, 3, (c.Share("compute", "hub:{host}", 5),)), c.ListFamily("A910B", "guian", "BE", "green"),
+        c.SetTariff(3, T0 + 30 * HOUR, 1, 2, 3, (c.Share("compute", "hub:{host}", 5),)),
+        c.ListFamily("A910B", "guian", "BE", "green"),
         c.AddParticipant("new", "new firm", 400_000), c.Deposit("B1", YUAN, "ref"), c.Withdraw("B1", YUAN, "ref"),
         c.PostBond("P1", YUAN), c.AddSite("new", "P1", "guian"), c.AttestCapacity("g1", "H800", 700, T0, T0 + 24 * HOUR),
-        c.PlaceOffer("P1", "new", "g1", "H800", "L10", "grid", 4, hour, hour + 2 * HOUR, 8 * YUAN, (8 * YUAN, 9 * YUAN), 2, 1, False, 30),
+        c.PlaceOffer("P1", "new", "g1", "H800", "L10", "grid", 4, hour, hour + 2 * HOUR, 8 * YUAN,
+        (8 * YUAN, 9 * YUAN), 2, 1, False, 30),
         c.AmendOffer("P1", "o1", 60, 8 * YUAN), c.WithdrawOffer("P1", "o1"), c.SubmitTask(task), c.CancelTask("B1", "t1"),
         c.PlaceOrder("B1", "new", instrument, "buy", 8 * YUAN, 3, "GTD", T0 + 4 * HOUR, ""),
         c.AmendOrder("B2", "b1", 7 * YUAN, 9), c.CancelOrder("B2", "b1"), c.SubmitReading("P1", later, 1, 3, True),
-        c.DisputeReading("B1", obligation, 3), c.AnnounceOutage("P1", "g1", hour, hour + HOUR), c.SetFix(instrument, 8 * YUAN, "A", "hash"),
+        c.DisputeReading("B1", obligation, 3), c.AnnounceOutage("P1", "g1", hour, hour + HOUR),
+        c.SetFix(instrument, 8 * YUAN, "A", "hash"),
     ]  # fmt: skip
     return {type(command): command for command in every}
 
@@ -88,7 +100,11 @@ def hostile(value) -> list:
     if isinstance(value, str):
         return list(TEXTS)
     if isinstance(value, tuple):
-        inner = [replace(value[0], **change) for change in changes_of(value[0])] if value and is_dataclass(value[0]) else []
+        inner = (
+            [replace(value[0], **change) for change in changes_of(value[0])]
+            if value and is_dataclass(value[0])
+            else []
+        )
         if value and not inner:
             inner = hostile(value[0])
         return [(), value + value, value[:1] * 70, *((item, *value[1:]) for item in inner)]
@@ -104,7 +120,10 @@ def changes_of(value) -> list[dict]:
         now = getattr(value, field.name)
         kinds = ((),) if now == () else (now,)
         for kind in kinds:
-            found += [{field.name: bad} for bad in (hostile(kind) if kind != () else [("x",), ("guian", "guian"), (0,), (-1, 1)])]
+            found += [
+                {field.name: bad}
+                for bad in (hostile(kind) if kind != () else [("x",), ("guian", "guian"), (0,), (-1, 1)])
+            ]
     return found
 
 
@@ -112,12 +131,15 @@ def assert_answered(world: World, command) -> list:
     """One answer: a refusal with a code (World.do checks that nothing changed), or events of a command applied."""
     events = world.do(command)
     refused = [event for event in events if isinstance(event, Refused)]
-    assert not refused or (len(events) == 1 and refused[0].command == type(command).__name__ and refused[0].message)
+    assert not refused or (
+        len(events) == 1 and refused[0].command == type(command).__name__ and refused[0].message
+    )
     return events
 
 
 def fits(command) -> bool:
     """Whether the values have the types the fields declare (the codec lets nothing else through)."""
+
     def ok(value, kind) -> bool:
         origin = get_origin(kind)
         if origin is tuple:
@@ -125,7 +147,9 @@ def fits(command) -> bool:
         if origin is UnionType:
             return any(ok(value, item) for item in get_args(kind))
         if is_dataclass(kind):
-            return isinstance(value, kind) and all(ok(getattr(value, f.name), get_type_hints(kind)[f.name]) for f in fields(kind))
+            return isinstance(value, kind) and all(
+                ok(getattr(value, f.name), get_type_hints(kind)[f.name]) for f in fields(kind)
+            )
         return type(value) is kind
 
     return ok(command, type(command))
@@ -277,7 +301,8 @@ def refusals() -> list:
         (c.AttestCapacity("nowhere", "H800", 1, T0, T0 + 24 * HOUR), "UNKNOWN_SITE"),
         (c.AdvanceTime(T0), "TIME_BACKWARDS"),
         (c.SetTariff(2, T0 + 99 * HOUR, 0, 0, 0, ()), "INVALID_SETTING"),
-        (c.SetTariff(3, T0 + 99 * HOUR, 0, 0, 0, (c.Share("compute", "x", 600_000), c.Share("green", "y", 600_000))), "INVALID_SETTING"),
+        (c.SetTariff(3, T0 + 99 * HOUR, 0, 0, 0, (c.Share("compute", "x", 600_000), c.Share("green", "y",
+        600_000))), "INVALID_SETTING"),
         (c.SetFix("H800/guian/L10/grid/20261123T05", 8 * YUAN, "D", "h"), "INVALID_SETTING"),
         (c.SettlePeriod(T0 + HOUR), "NOT_DUE"),
         (c.SettlePeriod(T0 + HOUR + 1), "INVALID_WINDOW"),
@@ -285,7 +310,9 @@ def refusals() -> list:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("command", "reason"), refusals(), ids=[f"{r}-{n}" for n, (_, r) in enumerate(refusals())])
+@pytest.mark.parametrize(
+    ("command", "reason"), refusals(), ids=[f"{r}-{n}" for n, (_, r) in enumerate(refusals())]
+)
 def test_a_mistake_is_named(command, reason: str) -> None:
     (refused,) = assert_answered(town(), command)
     assert (refused.reason, refused.code) == (reason, 300 + VenueReason[reason])
@@ -294,7 +321,9 @@ def test_a_mistake_is_named(command, reason: str) -> None:
 def test_a_deadline_before_the_data_can_be_there_ends_the_task_at_once_and_frees_its_hold() -> None:
     world = town()
     before = tuple(world.venue.core.balance(world.venue.account("B2")))
-    task = replace(good_commands()[c.SubmitTask].task, data_mb=10**8, data_region="wuhan", allowed_regions=("guian",))
+    task = replace(
+        good_commands()[c.SubmitTask].task, data_mb=10**8, data_region="wuhan", allowed_regions=("guian",)
+    )
     events = world.do(c.SubmitTask(task))
     assert isinstance(events[-1], TaskEnded) and events[-1].explanation.reason == "NO_TIME"
     assert tuple(world.venue.core.balance(world.venue.account("B2"))) == before
@@ -305,7 +334,10 @@ def test_a_task_for_ten_thousand_cards_is_bought_like_any_other() -> None:
     teller = Teller()
     teller.tell("world lots 100 money 9000000")
     teller.world.do(c.AttestCapacity("g1", "H800", 1_000_000, T0, T0 + 24 * HOUR))
-    told = teller.tell("offer P1 o1 g1 H800/L10/grid 10000 @ 8.00 01-05"), teller.tell("task B1 t1 H800 10000 x 4 by 06 cap 8.00")
+    told = (
+        teller.tell("offer P1 o1 g1 H800/L10/grid 10000 @ 8.00 01-05"),
+        teller.tell("task B1 t1 H800 10000 x 4 by 06 cap 8.00"),
+    )
     assert told[1] == "trade t1 o1 10000 @ 8.00 h01-04; filled t1 at g1 h01 cost 320000.00 fee 1600.00"
 
 
@@ -315,8 +347,21 @@ def test_the_dearest_ask_that_can_be_placed_can_be_bought() -> None:
     world.do(c.Deposit("P1", 10**15))
     hour = T0 + 5 * HOUR
     for lots, price in ((1, 10**8 * YUAN), (100, YUAN)):
-        world.do(c.PlaceOffer("P1", f"dear {lots}", "g1", "A910B", "L10", "grid", lots, hour, hour + HOUR, price))
-    task = c.Task("B1", "dear", "wuhan", 0, (c.TaskChip("A910B"),), 101, 1, T0, T0 + 9 * HOUR, budget_micro=10**14 + 100 * YUAN)
+        world.do(
+            c.PlaceOffer("P1", f"dear {lots}", "g1", "A910B", "L10", "grid", lots, hour, hour + HOUR, price)
+        )
+    task = c.Task(
+        "B1",
+        "dear",
+        "wuhan",
+        0,
+        (c.TaskChip("A910B"),),
+        101,
+        1,
+        T0,
+        T0 + 9 * HOUR,
+        budget_micro=10**14 + 100 * YUAN,
+    )
     assert [e.lots for e in world.do(c.SubmitTask(task)) if hasattr(e, "obligation_id")] == [100, 1]
 
 
@@ -357,7 +402,9 @@ def test_a_fee_that_rises_while_a_task_waits_is_held_or_ends_it() -> None:
     cash = world.venue.core.balance(world.venue.account("B2"))[0]
     world.do(c.Withdraw("B2", cash))
     events = world.do(c.AdvanceTime(T0 + 27 * HOUR))
-    assert [e.status for e in events if isinstance(e, TaskEnded) and e.client_order_id == "new"] == ["canceled"]
+    assert [e.status for e in events if isinstance(e, TaskEnded) and e.client_order_id == "new"] == [
+        "canceled"
+    ]
 
 
 # --- random commands ---------------------------------------------------------------------------------------
@@ -386,12 +433,16 @@ def nearly_good(draw):
     good = draw(st.sampled_from(list(good_commands().values())))
     if isinstance(good, c.SubmitTask):
         names = draw(st.lists(st.sampled_from([f.name for f in fields(c.Task)]), max_size=4, unique=True))
-        return c.SubmitTask(replace(good.task, **{name: draw(values(get_type_hints(c.Task)[name])) for name in names}))
+        return c.SubmitTask(
+            replace(good.task, **{name: draw(values(get_type_hints(c.Task)[name])) for name in names})
+        )
     names = draw(st.lists(st.sampled_from([f.name for f in fields(good)]), max_size=3, unique=True))
     return replace(good, **{name: draw(values(get_type_hints(type(good))[name])) for name in names})
 
 
-ANY_COMMAND = st.one_of(nearly_good(), nearly_good(), st.sampled_from(list(c.COMMAND_TYPES.values())).flatmap(values))
+ANY_COMMAND = st.one_of(
+    nearly_good(), nearly_good(), st.sampled_from(list(c.COMMAND_TYPES.values())).flatmap(values)
+)
 
 
 @given(st.lists(ANY_COMMAND, max_size=12))

@@ -24,7 +24,9 @@ def relaxed(world: World, task: c.Task, step: Relaxation) -> c.Task:
         case "deadline":
             return replace(task, deadline_ns=world.venue.periods.start(world.venue.periods.parse(words[-1])))
         case "latency":
-            return replace(task, max_latency_us=task.max_latency_us + parse_scaled(words[0].removeprefix("+"), 1000))
+            return replace(
+                task, max_latency_us=task.max_latency_us + parse_scaled(words[0].removeprefix("+"), 1000)
+            )
         case "chip":
             return replace(task, chips=(*task.chips, c.TaskChip(words[-1])))
         case "cards":
@@ -61,7 +63,15 @@ def assert_helpful(world: World, task: c.Task, why: Explanation, seen: Counter) 
             cheaper = replace(task, price_cap_micro=0, budget_micro=step.delivered_micro - 1)
             assert try_it(world, cheaper) is None
         if step.dimension == "deadline":
-            assert try_it(world, replace(relaxed(world, task, step), deadline_ns=relaxed(world, task, step).deadline_ns - 1)) is None
+            assert (
+                try_it(
+                    world,
+                    replace(
+                        relaxed(world, task, step), deadline_ns=relaxed(world, task, step).deadline_ns - 1
+                    ),
+                )
+                is None
+            )
     if why.relaxations:
         cheapest = min(step.delivered_micro for step in why.relaxations)
         assert why.binding in {step.dimension for step in why.relaxations if step.delivered_micro == cheapest}
@@ -89,7 +99,9 @@ def explain_worlds(seeds: range, steps: int) -> Counter:
 
 def event_budget(world: World, task: c.Task) -> int:
     hours_times_60 = task.periods * world.settings.period_min
-    return task.budget_micro or task.price_cap_micro * task.lots * hours_times_60 // (60 * world.settings.lots_per_card)
+    return task.budget_micro or task.price_cap_micro * task.lots * hours_times_60 // (
+        60 * world.settings.lots_per_card
+    )
 
 
 @pytest.mark.parametrize("seed", range(0, 40, 8))
@@ -100,7 +112,9 @@ def test_the_proposed_change_alone_fills_the_task(seed: int) -> None:
 @pytest.mark.slow
 def test_every_kind_of_change_is_proposed_somewhere_and_works() -> None:
     seen = explain_worlds(range(500, 900), 24)
-    assert min(seen[kind] for kind in ("cap", "deadline", "latency", "chip", "cards", "region", "power")) > 0, seen
+    assert (
+        min(seen[kind] for kind in ("cap", "deadline", "latency", "chip", "cards", "region", "power")) > 0
+    ), seen
     assert min(seen[reason] for reason in ("NO_REACH", "NO_TIME", "NO_DEPTH", "OVER_BUDGET")) > 0, seen
 
 
@@ -110,15 +124,23 @@ def test_a_bulk_task_over_its_budget_is_told_a_cap_that_buys_something() -> None
         rng = Random(seed)
         world = found(rng, check=False)
 
-        def enter(command: c.SubmitTask, world: World = world) -> None:
+        def enter(command: c.SubmitTask, world: World = world, seed: int = seed) -> None:
             nonlocal tried
             world.do(c.AdvanceTime(world.now_ns))
             for event in world.do(command):
-                if isinstance(event, TaskWaiting) and command.task.shape == "bulk" and event.explanation.relaxations:
+                if (
+                    isinstance(event, TaskWaiting)
+                    and command.task.shape == "bulk"
+                    and event.explanation.relaxations
+                ):
                     (step,) = event.explanation.relaxations
                     if not any(isinstance(e, TaskFilled) for e in world.history[-1]):
                         world.do(c.CancelTask(command.task.participant, command.task.client_order_id))
-                        assert try_it(world, relaxed(world, command.task, step)) is not None, (seed, command, step)
+                        assert try_it(world, relaxed(world, command.task, step)) is not None, (
+                            seed,
+                            command,
+                            step,
+                        )
                         tried += 1
 
         live(world, rng, 16, enter)

@@ -59,7 +59,10 @@ def test_every_rule_is_listed_once_and_every_story_has_its_own_name() -> None:
 
 
 def test_a_story_that_goes_another_way_is_noticed() -> None:
-    lines = ((1, "offer P1 o1 g1 H800/L10/grid 64 @ 8.00 01-07 -> placed o1 6h"), (2, "bid B1 b H800/guian/L10/grid@01 1 @ 8 -> "))
+    lines = (
+        (1, "offer P1 o1 g1 H800/L10/grid 64 @ 8.00 01-07 -> placed o1 6h"),
+        (2, "bid B1 b H800/guian/L10/grid@01 1 @ 8 -> "),
+    )
     with pytest.raises(AssertionError, match="trade b o1 1 @ 8.00 h01"):
         play(Story("made up", "RT4", "a trade that nobody expects", lines))
     with pytest.raises(AssertionError, match="refused UNKNOWN_OFFER"):

@@ -18,7 +18,9 @@ LANE_ORDER = {"standard": 1, "economy": 2}
 def budget_of(world: World, task: c.Task) -> int:
     """HM1, in words: the budget, or cap x cards x hours of the first chip."""
     hours_times_60 = task.periods * world.settings.period_min
-    return task.budget_micro or task.price_cap_micro * task.lots * hours_times_60 // (60 * world.settings.lots_per_card)
+    return task.budget_micro or task.price_cap_micro * task.lots * hours_times_60 // (
+        60 * world.settings.lots_per_card
+    )
 
 
 def fee_ppm(world: World, lane: str) -> int:
@@ -32,31 +34,59 @@ def assert_bought(world: World, task: c.Task, choice, events: list) -> None:
     family = world.venue.state.families[choice.family - 1]
     assert fill.compute_micro + fill.moving_micro == choice.cost_micro
     assert fill.moving_micro == choice.moving_micro
-    assert (family.region, fill.site, fill.start_ns, fill.lots) == (choice.region, choice.site, choice.start_ns, choice.lots)
+    assert (family.region, fill.site, fill.start_ns, fill.lots) == (
+        choice.region,
+        choice.site,
+        choice.start_ns,
+        choice.lots,
+    )
     assert fill.instrument.startswith(family.code + "/")
     assert task.chips[choice.chip_place].chip == family.chip
-    bought = tuple((leg.period_start_ns, leg.offer_id, leg.lots, leg.price_micro // world.settings.tick_micro) for leg in legs)
+    bought = tuple(
+        (leg.period_start_ns, leg.offer_id, leg.lots, leg.price_micro // world.settings.tick_micro)
+        for leg in legs
+    )
     assert bought == choice.legs
-    assert {(leg.buyer, leg.task, leg.site) for leg in legs} == {(task.participant, task.client_order_id, choice.site)}
+    assert {(leg.buyer, leg.task, leg.site) for leg in legs} == {
+        (task.participant, task.client_order_id, choice.site)
+    }
     assert {leg.is_block for leg in legs} == {choice.offer != 0}
     assert sum(leg.cost_micro for leg in legs) == fill.compute_micro
-    assert sum(leg.fee_micro for leg in legs) == fill.fee_micro == -(-fill.compute_micro * fee_ppm(world, task.lane) // PPM)
+    assert (
+        sum(leg.fee_micro for leg in legs)
+        == fill.fee_micro
+        == -(-fill.compute_micro * fee_ppm(world, task.lane) // PPM)
+    )
 
 
 def assert_nothing_feasible(world: World) -> None:
     """RT10: after a drain no waiting block task could be filled."""
     for entry in world.venue.state.tasks.values():
         if entry.task.shape == "block":
-            assert best(world, entry.task, entry.budget_micro) is None, (entry, best(world, entry.task, entry.budget_micro))
+            assert best(world, entry.task, entry.budget_micro) is None, (
+                entry,
+                best(world, entry.task, entry.budget_micro),
+            )
 
 
 def first_to_drain(world: World):
-    """RT5: the waiting block task that the next drain fills first, and with what; None where a bulk task may be it."""
+    """RT5: the waiting block task that the next drain fills first, and with what; None where a bulk task may be it.
+
+    By family; in it the tasks whose window meets a dirty hour, by lane, then first come.
+    """
     state = world.venue.state
     for family in sorted(state.dirty):
         code = state.families[family - 1].code
-        in_family = [e for e in state.tasks.values() if any(f.family == family for f in world.venue.task_families[e.number])]
+        in_family = [
+            e
+            for e in state.tasks.values()
+            if any(f.family == family for f in world.venue.task_families[e.number])
+        ]
+        dirty = [world.venue.periods.start(period) for period in state.dirty[family]]
         for entry in sorted(in_family, key=lambda e: (LANE_ORDER[e.task.lane], e.stamp)):
+            start_ns, end_ns = entry.task.earliest_start_ns, entry.task.deadline_ns
+            if not any(start_ns <= hour and hour + world.period_ns <= end_ns for hour in dirty):
+                continue
             if entry.task.shape == "bulk":
                 return None
             choice = best(world, entry.task, entry.budget_micro)
@@ -106,7 +136,10 @@ class Referee:
         fills = [e for e in events if isinstance(e, TaskFilled)]
         if first is not None:
             task, choice, _ = first
-            assert (fills[0].participant, fills[0].client_order_id) == (task.participant, task.client_order_id)
+            assert (fills[0].participant, fills[0].client_order_id) == (
+                task.participant,
+                task.client_order_id,
+            )
             stop = events.index(fills[0]) + 1
             assert_bought(world, task, choice, events[:stop])
         for fill in fills:
@@ -114,7 +147,11 @@ class Referee:
             entry = waiting[fill.participant, fill.client_order_id]
             if entry.task.shape == "block":
                 assert fill.compute_micro + fill.moving_micro <= entry.budget_micro
-                legs = [e for e in events if isinstance(e, Traded) and (e.buyer, e.task) == (fill.participant, fill.client_order_id)]
+                legs = [
+                    e
+                    for e in events
+                    if isinstance(e, Traded) and (e.buyer, e.task) == (fill.participant, fill.client_order_id)
+                ]
                 assert {leg.site for leg in legs} == {fill.site}
                 per_hour = {}
                 for leg in legs:

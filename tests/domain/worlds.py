@@ -84,8 +84,12 @@ class World:
             case c.SetVenue():
                 self.settings = command
             case c.LoadCatalogue():
-                self.rtt_us = {(r.access_region, r.host_region, r.latency_class): r.rtt_us for r in command.reach}
-                self.links = {(r.from_region, r.to_region): (r.price_micro_per_gb, r.mbit_per_s) for r in command.links}
+                self.rtt_us = {
+                    (r.access_region, r.host_region, r.latency_class): r.rtt_us for r in command.reach
+                }
+                self.links = {
+                    (r.from_region, r.to_region): (r.price_micro_per_gb, r.mbit_per_s) for r in command.links
+                }
             case c.AddParticipant():
                 self.firms[command.participant] = command.firm
             case c.AddSite():
@@ -117,8 +121,17 @@ class World:
     def fork(self) -> World:
         """A copy that goes its own way, made by snapshot and restore."""
         venue = Venue.restore(self.venue.snapshot(), engine=type(self.venue.core))
-        kept = {name: dict(getattr(self, name)) for name in ("rtt_us", "links", "firms", "sites", "site_region")}
-        return replace(self, venue=venue, log=list(self.log), history=list(self.history), ledger=Counter(self.ledger), **kept)
+        kept = {
+            name: dict(getattr(self, name)) for name in ("rtt_us", "links", "firms", "sites", "site_region")
+        }
+        return replace(
+            self,
+            venue=venue,
+            log=list(self.log),
+            history=list(self.history),
+            ledger=Counter(self.ledger),
+            **kept,
+        )
 
     def owner_of_ask(self, order_id: int):
         """The offer that a live ask belongs to."""
@@ -132,13 +145,16 @@ class World:
 # --- making a world ---------------------------------------------------------------------------------------
 
 
-def found(rng: Random, engine: type | None = None, *, check: bool = True, shuffle: Random | None = None) -> World:
+def found(
+    rng: Random, engine: type | None = None, *, check: bool = True, shuffle: Random | None = None
+) -> World:
     """Settings, catalogue, tariff, families, firms, sites and capacity of one small world."""
     world = World(Venue(max_orders=5_000, engine=engine), check=check)
     do = world.do
     do(c.AdvanceTime(T0))
     do(c.SetVenue(
-        "small", period_min=rng.choice((60, 60, 30, 15)), gate_min=rng.choice((0, 5, 5, 10)), horizon_periods=rng.choice((8, 10, 12)),
+        "small", period_min=rng.choice((60, 60, 30, 15)), gate_min=rng.choice((0, 5, 5, 10)),
+        horizon_periods=rng.choice((8, 10, 12)),
         lots_per_card=rng.choice((1, 10)), release_min=rng.choice((-1, -1, 0, 15, 60)), dispute_min=rng.choice((0, 15)),
         max_waiting_per_firm=rng.choice((3, 200)),
     ))  # fmt: skip
@@ -147,7 +163,8 @@ def found(rng: Random, engine: type | None = None, *, check: bool = True, shuffl
     do(_catalogue(rng, chips, regions, shuffle))
     fee = rng.choice((0, 5_000, 12_345))
     do(c.SetTariff(1, 0, fee, fee // 2, fee * 2, (
-        c.Share("compute", "hub:{host}", 10_000), c.Share("green", "power:{host}", 20_000), c.Share("moving", "carrier", 300_000),
+        c.Share("compute", "hub:{host}", 10_000), c.Share("green", "power:{host}", 20_000),
+        c.Share("moving", "carrier", 300_000),
     )))  # fmt: skip
     _list_families(world, rng, chips, regions)
     for number in range(rng.randint(3, 5)):
@@ -173,7 +190,9 @@ def _catalogue(rng: Random, chips: list[str], regions: list[str], shuffle: Rando
                 if rng.random() < 0.9:
                     reach.append(c.Reach(access, host, name, rtt_us))
             if rng.random() < 0.85:
-                links.append(c.Link(access, host, rng.choice((0, 50_000, 1_000_000)), rng.choice((20, 1000, 100_000))))
+                links.append(
+                    c.Link(access, host, rng.choice((0, 50_000, 1_000_000)), rng.choice((20, 1000, 100_000)))
+                )
     rows = (
         [c.Chip(code, "ai", 1000 * (n + 1), 80, 700) for n, code in enumerate(chips)],
         [c.Region(code, code, "", "cluster", 0, 0) for code in regions],
@@ -238,11 +257,14 @@ def a_task(world: World, rng: Random, name: str) -> c.SubmitTask:
     has_cap = rng.random() < 0.7
     is_plain = shape == "bulk" or rng.random() < 0.75
     price = a_price(rng) + rng.choice((0, 500_000, 2_000_000, 5_000_000))
-    start = rng.choice((0, T0, world.now_ns, a_period(world, rng, -1, 5), a_period(world, rng, -1, 5) + 7 * MINUTE))
+    start = rng.choice(
+        (0, T0, world.now_ns, a_period(world, rng, -1, 5), a_period(world, rng, -1, 5) + 7 * MINUTE)
+    )
     whole = price * lots * periods * world.settings.period_min // 60 // world.settings.lots_per_card
     return c.SubmitTask(c.Task(
         rng.choice(sorted(world.firms)), name, rng.choice(regions), rng.choice((0, 0, 0, 4000, 5000, 9000)),
-        tuple(c.TaskChip(chip, rng.choice(factors)) for chip in rng.sample(chips, rng.randint((len(chips) + 1) // 2, len(chips)))),
+        tuple(c.TaskChip(chip, rng.choice(factors)) for chip in rng.sample(chips,
+        rng.randint((len(chips) + 1) // 2, len(chips)))),
         lots, periods, start, a_period(world, rng, 3, 14) + rng.choice((0, 0, 11 * MINUTE)),
         price_cap_micro=price if has_cap else 0, budget_micro=0 if has_cap else max(1, whole + rng.choice((-1, 0, 0, 99))),
         data_mb=rng.choice((0, 0, 0, 0, 0, 1, 700, 20_000)), data_region=rng.choice(regions),
@@ -263,7 +285,9 @@ def a_bid(world: World, rng: Random, name: str) -> c.PlaceOrder | None:
     code = f"{family.code}/{world.venue.periods.code(world.venue.periods.at(a_period(world, rng, 0, 6)))}"
     tif = rng.choice(("GTC", "GTC", "GTD", "IOC", "FOK"))
     expiry = world.now_ns + 50 * MINUTE if tif == "GTD" else 0
-    return c.PlaceOrder(rng.choice(sorted(world.firms)), name, code, "buy", a_price(rng), rng.choice((1, 2, 5)), tif, expiry)
+    return c.PlaceOrder(
+        rng.choice(sorted(world.firms)), name, code, "buy", a_price(rng), rng.choice((1, 2, 5)), tif, expiry
+    )
 
 
 def a_change(world: World, rng: Random, name: str):
@@ -352,7 +376,9 @@ def live(world: World, rng: Random, steps: int, on_task=None, on_time=None) -> W
     return world
 
 
-def run(seed: int, steps: int, engine: type | None = None, *, check: bool = False, shuffle: Random | None = None) -> World:
+def run(
+    seed: int, steps: int, engine: type | None = None, *, check: bool = False, shuffle: Random | None = None
+) -> World:
     """A whole world from one seed."""
     rng = Random(seed)
     return live(found(rng, engine, check=check, shuffle=shuffle), rng, steps)

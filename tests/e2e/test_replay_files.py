@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-TASKS = """task_id,submit_time,account,access_region,max_latency_ms,chips,cards,hours,earliest_start,deadline,price_cap,data_gb,data_region,lane,shape,min_green
+COLUMNS = "task_id,submit_time,account,access_region,max_latency_ms,chips,cards,hours,earliest_start,deadline,"
+TASKS = COLUMNS + """price_cap,data_gb,data_region,lane,shape,min_green
 ct-1,2026-11-24T00:10:00Z,hospital,hubei-wuhan,5,L40S,2,1,2026-11-24T00:10:00Z,2026-11-24T06:00:00Z,9.00,0,,standard,block,0
 train-1,2026-11-24T00:20:00Z,startup,hubei-wuhan,10,A910B|H800,64,6,2026-11-24T01:00:00Z,2026-11-24T12:00:00Z,8.50,2000,hubei-wuhan,standard,block,0
 train-2,2026-11-24T00:30:00Z,startup,hubei-wuhan,10,A910B,64,6,2026-11-24T01:00:00Z,2026-11-24T12:00:00Z,2.00,0,,standard,block,0

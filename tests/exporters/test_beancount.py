@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_days import T0, Day, H, open_day
+from small_days import T0, Day, H, made_up_day, open_day
 
 from exchange.adapters.exporters.beancount_file import account_name, component, write_ledger
 from exchange.domain import commands as c
@@ -84,6 +84,13 @@ def test_a_day_s_end_is_asserted_too(tmp_path: Path) -> None:
     late = text.replace('2026-11-23 * "Deposit" "B1', '2026-11-24 * "Deposit" "B1')
     path.write_text(late, encoding="utf-8")
     assert late != text and "Balance failed" in bean_check(path)
+
+
+@needs_bean_check
+def test_hours_that_are_made_up_later_stay_in_the_books(tmp_path: Path) -> None:
+    day = made_up_day()
+    path = write_ledger(day.projections, tmp_path / "l.beancount", day.balances())
+    assert bean_check(path) == ""
 
 
 @needs_bean_check

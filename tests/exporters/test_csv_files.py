@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_days import T0, Day, H, full_day, offer, open_day, run_hours, task
+from small_days import T0, Day, H, full_day, made_up_day, offer, open_day, run_hours, task
 
 from exchange.adapters.exporters import BooksDiffer, export_all
 from exchange.adapters.exporters.csv_files import SETTLEMENT, FileNames
@@ -72,7 +72,7 @@ def test_settlement_csv_adds_up_row_by_row(run_folder: Path) -> None:
     rows = read(run_folder / "settlement.csv")
     assert Counter(row["status"] for row in rows).keys() == {"delivered", "short", "void"}
     for row in rows:
-        m = {name: parse_micro(row[name]) for name in SETTLEMENT[9:]}
+        m = {name: parse_micro(row[name]) for name in SETTLEMENT[9:19]}
         trade = trades[row["obligation"]]
         assert m["to_host"] + m["region_share"] + m["green_share"] == m["paid"]
         assert m["paid"] + m["fee"] + m["moving"] == m["delivered_price"]
@@ -80,6 +80,16 @@ def test_settlement_csv_adds_up_row_by_row(run_folder: Path) -> None:
         assert int(row["lots"]) == int(row["lost"]) + (m["paid"] * int(row["lots"])) // parse_micro(
             trade["cost"]
         )
+
+
+def test_a_made_up_obligation_says_instead_of_which(tmp_path: Path) -> None:
+    day = made_up_day()
+    export_all(day.projections, tmp_path, day.balances())
+    rows = read(tmp_path / "settlement.csv")
+    replaced = {row["instead_of"]: row for row in rows if row["instead_of"]}
+    made_up = [row for row in rows if row["status"] == "made_up"]
+    assert [row["made_up"] for row in made_up] == ["480", "360"]
+    assert [replaced[row["obligation"]]["lots"] for row in made_up] == ["480", "360"]
 
 
 def test_unfilled_csv_gives_a_reason_in_words_for_each(run_folder: Path) -> None:

@@ -110,6 +110,26 @@ def run_hours(
         day.do(c.AdvanceTime(max(T0 + (hour + 2) * H, venue.now_ns)), c.SettlePeriod(T0 + hour * H))
 
 
+def run_promptly(day: Day, first: int, end: int, failing: tuple[int, ...] = ()) -> None:
+    """Hours first ... end - 1, each settled as soon as its dispute window is over, so that lots can be made up."""
+    venue = day.venue
+    for hour in range(first, end + 1):
+        day.do(c.AdvanceTime(T0 + (hour + 1) * H))
+        for number in sorted(venue.obligations_of_period.get(venue.periods.at(T0 + hour * H), ())):
+            due = venue.state.obligations[number]
+            day.do(c.SubmitReading(due.seller, number, 1, due.lots // 4 if hour in failing else due.lots))
+        if hour > first:
+            day.do(c.SettlePeriod(T0 + (hour - 1) * H))
+
+
+def made_up_day() -> Day:
+    """A block whose third hour comes short, is made up in hour 7, where it comes short again, and again in hour 8."""
+    day = open_day()
+    day.do(offer("P1", "o1", 640, 8, end_ns=T0 + 7 * H), task("t1"))
+    run_promptly(day, 1, 12, failing=(3, 7))
+    return day
+
+
 def full_day() -> Day:
     """Everything at once; past midnight of the venue (16:00 UTC), so that statements have two days."""
     day = open_day()

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_days import T0, TARIFF, Day, H, full_day, offer, open_day, run_hours, task
+from small_days import T0, TARIFF, Day, H, full_day, made_up_day, offer, open_day, run_hours, task
 
 from exchange.domain import commands as c
 from exchange.domain.events import Acknowledged, Moved, Settled
@@ -228,11 +228,31 @@ def test_the_parts_of_a_delivered_price_add_up_to_what_was_settled(day: Day) -> 
 def test_a_delivered_hour_costs_what_the_trade_said(day: Day) -> None:
     parts = delivered_prices(day.projections.ledger, day.projections.tape)
     trades = {trade.obligation_id: trade for trade in day.trades()}
-    delivered = [item for item in settled(day) if item.status == "delivered"]
+    delivered = [item for item in settled(day) if item.status == "delivered" and item.obligation_id in trades]
     for item in delivered:
         trade = trades[item.obligation_id]
         assert parts[item.obligation_id].total == trade.cost_micro + trade.fee_micro + item.moving_micro
     assert any(item.moving_micro for item in delivered)
+
+
+def test_a_made_up_hour_is_paid_under_its_own_obligation_and_the_sum_is_the_trade_s() -> None:
+    day = made_up_day()
+    tape, parts = day.projections.tape, delivered_prices(day.projections.ledger, day.projections.tape)
+    chain = [
+        item
+        for item in settled(day)
+        if tape.by_obligation[item.obligation_id].fact.period_start_ns == T0 + 3 * H
+    ]
+    assert [item.status for item in chain] == ["made_up", "made_up", "delivered"]
+    assert sum(item.lots - item.lost_lots - item.made_up_lots for item in chain) == 640
+    fact = tape.by_obligation[chain[0].obligation_id].fact
+    assert sum(parts[item.obligation_id].total for item in chain) == fact.cost_micro + fact.fee_micro
+    assert parts[chain[-1].obligation_id].region == chain[-1].paid_micro * TARIFF.shares[0].ppm // PPM
+    lines = {line.obligation: line for s in statements_of(day) if s.account == "B1" for line in s.lines}
+    assert [lines[item.obligation_id].instrument for item in chain] == [item.instrument for item in chain]
+    assert len({item.instrument for item in chain}) == 3
+    assert {lines[item.obligation_id].reference for item in chain} == {"task t1"}
+    assert day.projections.ledger.differences(day.balances()) == []
 
 
 def test_region_and_green_shares_are_told_apart_by_the_tariff_of_the_trade(day: Day) -> None:

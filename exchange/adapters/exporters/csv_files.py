@@ -34,7 +34,7 @@ OUTCOMES = (
 UNFILLED = "task,participant,chip,status,ending,reason,binding,in_words,relaxations".split(",")
 SETTLEMENT = (
     "obligation,period,buyer,seller,instrument,lots,delivered,lost,status,paid,fee,moving,refund,damages,cut,"
-    "to_host,region_share,green_share,delivered_price"
+    "to_host,region_share,green_share,delivered_price,made_up,instead_of"
 ).split(",")
 LINES = "time,what,counterparty,obligation,reference,instrument,amount_yuan".split(",")
 INDEX = "day,account,role,opening,lines,closing,free,held,escrow,margin,bond,n_lines,file".split(",")
@@ -125,8 +125,10 @@ def unfilled(projections: Projections) -> Rows:
 def settlement(projections: Projections) -> Rows:
     """One row per settled obligation, in that order; delivered_price includes the fee and adds up by parts (CA3)."""
     yield SETTLEMENT
-    parts, nothing = delivered_prices(projections.ledger, projections.tape), Delivered()
+    tape = projections.tape
+    parts, nothing = delivered_prices(projections.ledger, tape), Delivered()
     for item in projections.deliveries.settled:
+        made_up = tape.made_up.get(item.obligation_id)
         paid = parts.get(item.obligation_id, nothing)
         amounts = (
             item.paid_micro, item.fee_micro, item.moving_micro, item.refund_micro, item.damages_micro,
@@ -135,7 +137,7 @@ def settlement(projections: Projections) -> Rows:
         yield (
             item.obligation_id, instrument_parts(item.instrument).period, text_cell(item.buyer), text_cell(item.seller),
             text_cell(item.instrument), item.lots, item.delivered_lots, item.lost_lots, item.status,
-            *map(yuan_cell, amounts),
+            *map(yuan_cell, amounts), item.made_up_lots, made_up.instead_of if made_up else "",
         )  # fmt: skip
 
 
