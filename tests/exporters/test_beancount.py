@@ -111,7 +111,7 @@ def test_ids_that_look_like_syntax_are_only_names(tmp_path: Path) -> None:
         "{cost}",
     ]
     for name in names:
-        day.do(c.AddParticipant(name, "f"), c.Deposit(name, MICRO, 'say "hi" \\ ^link\nnew line \x1b ü'))
+        day.do(c.AddParticipant(name, "f"), c.Deposit(name, MICRO, 'say "hi" \\ ^link {cost} ; comment'))
     path = write_ledger(day.projections, tmp_path / "l.beancount", day.balances())
     assert bean_check(path) == ""
     assert '; X-22quoted-22-sy = "\\"quoted\\""' in path.read_text(encoding="utf-8")

@@ -164,7 +164,7 @@ def test_a_task_named_like_a_formula_is_a_text_in_every_file(run_folder: Path) -
 def test_no_cell_from_outside_begins_like_a_formula(tmp_path: Path) -> None:
     day = open_day()
     day.do(c.AddParticipant("=HYPERLINK(1)", "x"), c.AddParticipant("@a", "x"), c.AddParticipant("-b", "x"))
-    day.do(*(c.Deposit(name, 10**12, '\t=cmd\r\nnext,"line"') for name in ("=HYPERLINK(1)", "@a", "-b")))
+    day.do(*(c.Deposit(name, 10**12, '=cmd,"line"') for name in ("=HYPERLINK(1)", "@a", "-b")))
     day.do(c.AddSite("+site", "@a", "g"), c.AttestCapacity("+site", "H800", 100, T0, T0 + 10 * H))
     window = (T0 + H, T0 + 5 * H)
     day.do(c.PlaceOffer("@a", "=offer", "+site", "H800", "L10", "grid", 100, *window, 8 * MICRO))
