@@ -1,5 +1,9 @@
 """The operator's commands: settings, catalogue, tariff, families, participants, money, sites, attested capacity."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from exchange.domain import catalogue as catalogue_rules
 from exchange.domain import money
 from exchange.domain.books import absorb
@@ -27,13 +31,16 @@ from exchange.domain.units import NS_PER_DAY, PPM, div_ceil
 from matching_core.enums import Kind, Op
 from matching_core.limits import MAX_FEE_PPM, MAX_MONEY_MICRO
 
+if TYPE_CHECKING:
+    from exchange.domain.venue import Venue
+
 
 def _setting(is_good: bool, message: str) -> None:
     if not is_good:
         raise Refusal(VenueReason.INVALID_SETTING, message)
 
 
-def set_venue(v, command: SetVenue) -> None:
+def set_venue(v: Venue, command: SetVenue) -> None:
     """SetVenue: once, before anything else."""
     if v.state.settings is not None:
         raise Refusal(VenueReason.ALREADY_CONFIGURED, "the venue has its settings")
@@ -58,7 +65,7 @@ def set_venue(v, command: SetVenue) -> None:
     v.emit(Acknowledged("SetVenue", c.name))
 
 
-def load_catalogue(v, command: LoadCatalogue) -> None:
+def load_catalogue(v: Venue, command: LoadCatalogue) -> None:
     """LoadCatalogue: refused whole when one row is wrong."""
     v.state.catalogue = catalogue_rules.load(command, v.state.catalogue)
     reroute(v)
@@ -68,7 +75,7 @@ def load_catalogue(v, command: LoadCatalogue) -> None:
     v.emit(Acknowledged("LoadCatalogue", f"{len(command.chips)} chips, {len(command.regions)} regions"))
 
 
-def set_tariff(v, command: SetTariff) -> None:
+def set_tariff(v: Venue, command: SetTariff) -> None:
     """SetTariff: CA3; the first is valid at once, later ones are published at least a day ahead."""
     v.require_settings()
     tariffs, c = v.state.tariffs, command
@@ -88,7 +95,7 @@ def set_tariff(v, command: SetTariff) -> None:
     v.emit(Acknowledged("SetTariff", str(c.version)))
 
 
-def activate_tariff(v) -> None:
+def activate_tariff(v: Venue) -> None:
     """Puts the newest tariff that is due into force; waiting tasks are held for its fees."""
     due = [t for t in v.state.tariffs if t.effective_ns <= v.state.now_ns or t is v.state.tariffs[0]]
     if not due or due[-1].version == v.state.tariff_version:
@@ -101,7 +108,7 @@ def activate_tariff(v) -> None:
         _hold_for_new_fee(v, v.state.tasks[number])
 
 
-def _hold_for_new_fee(v, entry: TaskEntry) -> None:
+def _hold_for_new_fee(v: Venue, entry: TaskEntry) -> None:
     """A waiting task's hold follows the fee; one whose buyer cannot cover a higher fee ends."""
     entry.fee_ppm = v.lane_fee_ppm(entry.task.lane)
     rest = entry.budget_micro - entry.spent_micro
@@ -118,7 +125,7 @@ def _hold_for_new_fee(v, entry: TaskEntry) -> None:
         entry.held_micro += more
 
 
-def list_family(v, command: ListFamily) -> None:
+def list_family(v: Venue, command: ListFamily) -> None:
     """ListFamily: CA1, only (region, class) pairs that exist."""
     v.require_settings()
     state, c = v.state, command
@@ -141,7 +148,7 @@ def list_family(v, command: ListFamily) -> None:
     v.emit(Acknowledged("ListFamily", family.code))
 
 
-def add_participant(v, command: AddParticipant) -> None:
+def add_participant(v: Venue, command: AddParticipant) -> None:
     """AddParticipant: opens the account."""
     v.require_settings()
     v.text(command.participant, "participant")
@@ -153,14 +160,14 @@ def add_participant(v, command: AddParticipant) -> None:
     v.emit(Acknowledged("AddParticipant", command.participant))
 
 
-def open_participant(v, name: str, firm: str, alpha_ppm: int = 0) -> None:
+def open_participant(v: Venue, name: str, firm: str, alpha_ppm: int = 0) -> None:
     """A new account under a firm."""
     number = v.firm_number(firm)
     account = open_account(v, name, number)
     v.state.participants[name] = Participant(name, account, number, alpha_ppm)
 
 
-def open_account(v, name: str, firm: int) -> int:
+def open_account(v: Venue, name: str, firm: int) -> int:
     """A new core account; its number."""
     account = len(v.state.accounts)
     events = v.core_do(Op.OPEN_ACCOUNT, account=account, book=firm)
@@ -175,19 +182,19 @@ def _check_amount(amount: int) -> None:
         raise Refusal(VenueReason.INVALID_MONEY, f"amount {amount} micro-yuan is not between 1 and {MAX_MONEY_MICRO // 1000}")
 
 
-def _check_reference(v, reference: str) -> None:
+def _check_reference(v: Venue, reference: str) -> None:
     """The payer's own words, if any: one line of printable ASCII."""
     if reference:
         v.text(reference, "reference", longest=64)
 
 
-def _room(v, name: str, amount: int) -> None:
+def _room(v: Venue, name: str, amount: int) -> None:
     outside = -v.core.balance(0)[money.CASH]
     if outside + amount > MAX_MONEY_MICRO // 4:
         raise Refusal(VenueReason.INVALID_MONEY, "all deposits together would exceed what the venue can hold")
 
 
-def deposit(v, command: Deposit) -> None:
+def deposit(v: Venue, command: Deposit) -> None:
     """Deposit: money comes in; also to the fund."""
     name = command.participant
     if name != "fund":
@@ -199,7 +206,7 @@ def deposit(v, command: Deposit) -> None:
     money.try_resume_sales(v, name)
 
 
-def withdraw(v, command: Withdraw) -> None:
+def withdraw(v: Venue, command: Withdraw) -> None:
     """Withdraw: only free cash goes out."""
     v.participant(command.participant)
     _check_amount(command.amount_micro)
@@ -209,7 +216,7 @@ def withdraw(v, command: Withdraw) -> None:
     money.move(v, source, target, command.amount_micro, "withdrawal", command.reference)
 
 
-def post_bond(v, command: PostBond) -> None:
+def post_bond(v: Venue, command: PostBond) -> None:
     """PostBond: free cash becomes standing security."""
     who = command.participant
     v.participant(who)
@@ -218,7 +225,7 @@ def post_bond(v, command: PostBond) -> None:
     money.move(v, (who, money.CASH), (who, money.BOND), command.amount_micro, "bond", "")
 
 
-def add_site(v, command: AddSite) -> None:
+def add_site(v: Venue, command: AddSite) -> None:
     """AddSite: a data centre with a core account of its own under the owner's firm."""
     owner = v.participant(command.participant)
     v.text(command.site, "site")
@@ -232,7 +239,7 @@ def add_site(v, command: AddSite) -> None:
     v.emit(Acknowledged("AddSite", command.site))
 
 
-def attest(v, command: AttestCapacity) -> None:
+def attest(v: Venue, command: AttestCapacity) -> None:
     """AttestCapacity: never below what is open or sold in a listed period."""
     site = v.state.sites.get(command.site)
     if site is None:
@@ -256,7 +263,7 @@ def attest(v, command: AttestCapacity) -> None:
     v.emit(Acknowledged("AttestCapacity", command.site))
 
 
-def advance(v, command: AdvanceTime) -> None:
+def advance(v: Venue, command: AdvanceTime) -> None:
     """The clock moves: expiries and gates, dead tasks, released blocks, newly listed periods, drain; in this order."""
     before_ns, now_ns = v.state.now_ns, command.now_ns
     if not before_ns <= now_ns or not v.is_time(now_ns):

@@ -1,5 +1,9 @@
 """The core's books as the venue uses them: opened when first needed, their events turned into the venue's own."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from exchange.domain import money
 from exchange.domain.events import OfferEnded, OrderChanged, Traded
 from exchange.domain.instrument import book_id, capacity_group, split_book
@@ -7,8 +11,11 @@ from exchange.domain.state import Obligation, Offer, Reading
 from matching_core.enums import CancelReason, ExpireReason, Kind, Op
 from matching_core.records import Event
 
+if TYPE_CHECKING:
+    from exchange.domain.venue import Venue
 
-def ensure_book(v, family: int, period: int) -> int:
+
+def ensure_book(v: Venue, family: int, period: int) -> int:
     """The book of a family and period, listed in the core when it is not yet (books exist sparsely)."""
     book = book_id(family, period)
     if book not in v.listed_books:
@@ -22,7 +29,7 @@ def ensure_book(v, family: int, period: int) -> int:
     return book
 
 
-def ensure_capacity(v, site_name: str, chip: str, period: int) -> tuple[int, int, int]:
+def ensure_capacity(v: Venue, site_name: str, chip: str, period: int) -> tuple[int, int, int]:
     """(attested, open, sold) lots of a site's chip in a period, told to the core when first asked; needs its book."""
     site = v.state.sites[site_name]
     group = capacity_group(v.state.catalogue.chip_numbers[chip], period)
@@ -32,7 +39,7 @@ def ensure_capacity(v, site_name: str, chip: str, period: int) -> tuple[int, int
     return v.core.capacity(site.account, group)
 
 
-def adjust_sold(v, obligation_or_offer, chip: str, period: int, lots: int) -> bool:
+def adjust_sold(v: Venue, obligation_or_offer, chip: str, period: int, lots: int) -> bool:
     """Counts lots of a site as sold (or, negative, as free again); False where the core's RT1 check says no."""
     site = v.state.sites[obligation_or_offer.site]
     group = capacity_group(v.state.catalogue.chip_numbers[chip], period)
@@ -40,7 +47,7 @@ def adjust_sold(v, obligation_or_offer, chip: str, period: int, lots: int) -> bo
     return events[0].kind == Kind.SOLD_ADJUSTED
 
 
-def absorb(v, events: list[Event], take=None) -> None:
+def absorb(v: Venue, events: list[Event], take=None) -> None:
     """Turns what the core has reported into trades, ended asks and changed bids. `take` describes a task's leg."""
     for place, event in enumerate(events):
         kind = event.kind
@@ -55,7 +62,7 @@ def absorb(v, events: list[Event], take=None) -> None:
             raise AssertionError("money moves go through money.move")
 
 
-def _absorb_trade(v, trade: Event, posted: Event, take) -> None:
+def _absorb_trade(v: Venue, trade: Event, posted: Event, take) -> None:
     """One trade of the core: the ask shrinks, money has been posted, an obligation is made."""
     assert posted.kind == Kind.POSTED
     ask_id = trade.order_id if trade.order_id in v.ask_owner else trade.contra_id
@@ -78,7 +85,7 @@ def _absorb_trade(v, trade: Event, posted: Event, take) -> None:
 
 
 def make_obligation(
-    v, deal, offer: Offer, period: int, lots: int, price_ticks: int, cost: int, fee: int, is_block: bool = False
+    v: Venue, deal, offer: Offer, period: int, lots: int, price_ticks: int, cost: int, fee: int, is_block: bool = False
 ) -> None:
     """Records what the seller owes now, secures it (HM5) and reports the trade; is_block = outside the books (MB1)."""
     state = v.state
@@ -104,7 +111,7 @@ def make_obligation(
     ))  # fmt: skip
 
 
-def end_ask(v, offer: Offer, period: int) -> None:
+def end_ask(v: Venue, offer: Offer, period: int) -> None:
     """Forgets one period of an offer; the offer itself when nothing is open or to come."""
     ask = offer.open.pop(period)
     if ask.order_id:
@@ -113,7 +120,7 @@ def end_ask(v, offer: Offer, period: int) -> None:
         v.forget_offer(offer)
 
 
-def _absorb_end(v, event: Event) -> None:
+def _absorb_end(v: Venue, event: Event) -> None:
     if event.order_id in v.ask_owner:
         reason = "gate" if event.kind == Kind.EXPIRED and event.reason == ExpireReason.GATE else "withdrawn"
         if event.kind == Kind.EXPIRED and event.reason == ExpireReason.GTD:
@@ -134,7 +141,7 @@ def _absorb_end(v, event: Event) -> None:
         v.drop_bid(event.order_id)
 
 
-def close_ask(v, offer_number: int, period: int, reason: str) -> None:
+def close_ask(v: Venue, offer_number: int, period: int, reason: str) -> None:
     """Ends what is open of one period of an offer: margin freed, reported, forgotten."""
     offer = v.state.offers[offer_number]
     ask = offer.open[period]

@@ -1,20 +1,26 @@
 """Invariants of the venue, checked on demand: after every step in tests, after recovery, at the end of a run."""
 
+from __future__ import annotations
+
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from exchange.domain.instrument import book_id
 from exchange.domain.state import SYSTEM_ACCOUNTS
 from matching_core.enums import Bucket
 
+if TYPE_CHECKING:
+    from exchange.domain.venue import Venue
 
-def check_venue(v) -> None:
+
+def check_venue(v: Venue) -> None:
     """AssertionError naming what is broken; money first."""
     _check_money(v)
     _check_offers(v)
     _check_tasks(v)
 
 
-def _check_money(v) -> None:
+def _check_money(v: Venue) -> None:
     """Escrow and margin are exactly what open obligations, asks and bonds say; holds what bids and tasks say."""
     escrow: Counter[str] = Counter()
     margin: Counter[str] = Counter()
@@ -40,7 +46,7 @@ def _check_money(v) -> None:
     assert v.state.accounts[: len(SYSTEM_ACCOUNTS)] == list(SYSTEM_ACCOUNTS)
 
 
-def _check_offers(v) -> None:
+def _check_offers(v: Venue) -> None:
     """Every live ask of the core belongs to one period of one offer, with the same lots, and the other way round."""
     found = 0
     for number, offer in v.state.offers.items():
@@ -58,7 +64,7 @@ def _check_offers(v) -> None:
     assert found + len(v.state.bids) == v.core.n_orders
 
 
-def _check_tasks(v) -> None:
+def _check_tasks(v: Venue) -> None:
     """The waiting list and its indexes agree."""
     assert len(v.task_numbers) == len(v.state.tasks) == len(v.task_families)
     for entry in v.state.tasks.values():

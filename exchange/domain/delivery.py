@@ -1,5 +1,9 @@
 """After the trade: readings, disputes, outages and fixes (RD1, HM5, DI4's entry into the venue)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from exchange.domain import money
 from exchange.domain.commands import AnnounceOutage, DisputeReading, SetFix, SubmitReading
 from exchange.domain.events import Acknowledged, FixSet, ReadingTaken
@@ -9,8 +13,11 @@ from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Fix, Obligation
 from exchange.domain.units import NS_PER_MINUTE
 
+if TYPE_CHECKING:
+    from exchange.domain.venue import Venue
 
-def _obligation(v, number: int, participant: str, role: str) -> Obligation:
+
+def _obligation(v: Venue, number: int, participant: str, role: str) -> Obligation:
     """An open obligation of this participant; a foreign one answers like an unknown one."""
     found = v.state.obligations.get(number)
     if found is None or getattr(found, role) != participant:
@@ -18,11 +25,11 @@ def _obligation(v, number: int, participant: str, role: str) -> Obligation:
     return found
 
 
-def _window_end_ns(v, obligation: Obligation) -> int:
+def _window_end_ns(v: Venue, obligation: Obligation) -> int:
     return v.periods.start(obligation.period + 1) + v.settings.dispute_min * NS_PER_MINUTE
 
 
-def take_reading(v, command: SubmitReading) -> None:
+def take_reading(v: Venue, command: SubmitReading) -> None:
     """SubmitReading: from the period's start to the window's end; one per obligation, the highest number counts."""
     due = _obligation(v, command.obligation_id, command.participant, "seller")
     now_ns, old = v.state.now_ns, due.reading
@@ -36,7 +43,7 @@ def take_reading(v, command: SubmitReading) -> None:
     _report(v, due)
 
 
-def dispute(v, command: DisputeReading) -> None:
+def dispute(v: Venue, command: DisputeReading) -> None:
     """DisputeReading: the buyer's own figure, until the window's end; a countersigned reading cannot be disputed."""
     due = _obligation(v, command.obligation_id, command.participant, "buyer")
     if not v.periods.start(due.period) <= v.state.now_ns <= _window_end_ns(v, due):
@@ -47,7 +54,7 @@ def dispute(v, command: DisputeReading) -> None:
     _report(v, due)
 
 
-def _report(v, due: Obligation) -> None:
+def _report(v: Venue, due: Obligation) -> None:
     reading = due.reading
     v.emit(ReadingTaken(
         due.number, reading.number, reading.delivered_lots, reading.is_countersigned, reading.disputed_lots >= 0,
@@ -64,7 +71,7 @@ def accepted_lots(due: Obligation) -> int:
     return min(reading.delivered_lots, reading.disputed_lots)
 
 
-def announce_outage(v, command: AnnounceOutage) -> None:
+def announce_outage(v: Venue, command: AnnounceOutage) -> None:
     """AnnounceOutage: lowers lambda (BB6) for periods whose gate is still ahead."""
     site = v.own_site(command.site, command.participant)
     if not (v.is_time(command.start_ns) and v.is_time(command.end_ns)) or command.end_ns <= command.start_ns:
@@ -75,7 +82,7 @@ def announce_outage(v, command: AnnounceOutage) -> None:
     v.emit(Acknowledged("AnnounceOutage", command.site))
 
 
-def lambda_ppm(v, due: Obligation) -> int:
+def lambda_ppm(v: Venue, due: Obligation) -> int:
     """BB6: the smaller lambda where an outage over the period was announced before its gate."""
     start, end, gate = v.periods.start(due.period), v.periods.start(due.period + 1), v.periods.gate(due.period)
     for out_start, out_end, announced in v.state.sites[due.site].outages:
@@ -84,7 +91,7 @@ def lambda_ppm(v, due: Obligation) -> int:
     return v.settings.lambda_ppm
 
 
-def set_fix(v, command: SetFix) -> None:
+def set_fix(v: Venue, command: SetFix) -> None:
     """SetFix: stored for the instrument, and every open obligation in it is re-marked (HM5)."""
     family, period = v.instrument(command.instrument)
     if command.grade not in ("A", "B", "C"):

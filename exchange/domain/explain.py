@@ -1,6 +1,9 @@
 """Why a task is not filled: per dimension the least relaxation that alone would fill it, each verified by trying it (K6)."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from exchange.domain.commands import Task, TaskChip
 from exchange.domain.events import Explanation, Relaxation
@@ -9,8 +12,11 @@ from exchange.domain.routing import Candidate, best_block, best_bulk, eligible_f
 from exchange.domain.state import TaskEntry
 from exchange.domain.units import div_ceil, div_floor, format_micro, format_scaled
 
+if TYPE_CHECKING:
+    from exchange.domain.venue import Venue
 
-def explain(v, entry: TaskEntry, canceled: bool = False) -> Explanation:
+
+def explain(v: Venue, entry: TaskEntry, canceled: bool = False) -> Explanation:
     """The reason, the binding constraint and the relaxations; computed at entry, on request and at the end only (RT10)."""
     if canceled:
         return Explanation(TaskReason.CANCELED.name, "", ())
@@ -26,7 +32,7 @@ def explain(v, entry: TaskEntry, canceled: bool = False) -> Explanation:
     return Explanation(_reason(v, task).name, binding, tuple(found))
 
 
-def _reason(v, task: Task) -> TaskReason:
+def _reason(v: Venue, task: Task) -> TaskReason:
     families = eligible_families(v, task)
     if not any(e.family in v.family_sites or e.family in v.family_blocks for e in families):
         return TaskReason.NO_REACH
@@ -37,7 +43,7 @@ def _reason(v, task: Task) -> TaskReason:
     return TaskReason.OVER_BUDGET
 
 
-def _explain_bulk(v, entry: TaskEntry) -> Explanation:
+def _explain_bulk(v: Venue, entry: TaskEntry) -> Explanation:
     """A bulk task takes any amounts: what binds is reach, time, or the price of the next card-hour."""
     families = eligible_families(v, entry.task)
     if not any(e.family in v.family_sites for e in families):
@@ -58,15 +64,15 @@ def _explain_bulk(v, entry: TaskEntry) -> Explanation:
     return Explanation(TaskReason.OVER_BUDGET.name, "cap", (step,))
 
 
-def _per_card_hour(v, cost_micro: int, lot_periods: int) -> int:
+def _per_card_hour(v: Venue, cost_micro: int, lot_periods: int) -> int:
     return div_ceil(cost_micro * 60 * v.settings.lots_per_card, lot_periods * v.settings.period_min)
 
 
-def _answer(v, dimension: str, change: str, found: Candidate) -> Relaxation:
+def _answer(v: Venue, dimension: str, change: str, found: Candidate) -> Relaxation:
     return Relaxation(dimension, change, found.total_micro, v.instrument_code(found.eligible.family, found.start))
 
 
-def _cap(v, task: Task, limit: int) -> Relaxation | None:
+def _cap(v: Venue, task: Task, limit: int) -> Relaxation | None:
     found = best_block(v, task, eligible_families(v, task), None)
     if found is None or found.total_micro <= limit:
         return None
@@ -74,7 +80,7 @@ def _cap(v, task: Task, limit: int) -> Relaxation | None:
     return _answer(v, "cap", f"{format_micro(price)} yuan a card-hour delivered", found)
 
 
-def _deadline(v, task: Task, limit: int) -> Relaxation | None:
+def _deadline(v: Venue, task: Task, limit: int) -> Relaxation | None:
     """The earliest later deadline: one period at a time within the listed horizon, by bisection (a later one never hurts)."""
     grid = v.periods
     low, high = grid.at(task.deadline_ns), v.state.listed_end
@@ -98,7 +104,7 @@ def _deadline(v, task: Task, limit: int) -> Relaxation | None:
     return _answer(v, "deadline", f"finished by {grid.code(high)}", found)
 
 
-def _latency(v, task: Task, limit: int) -> Relaxation | None:
+def _latency(v: Venue, task: Task, limit: int) -> Relaxation | None:
     """The least latency limit above the present one, among the round trips that exist."""
     if task.max_latency_us == 0:
         return None
@@ -112,7 +118,7 @@ def _latency(v, task: Task, limit: int) -> Relaxation | None:
     return None
 
 
-def _chip(v, task: Task, limit: int) -> Relaxation | None:
+def _chip(v: Venue, task: Task, limit: int) -> Relaxation | None:
     """Any other chip of the catalogue at factor 1: the one that gives the cheapest fill."""
     named = {item.chip for item in task.chips}
     others = tuple(TaskChip(code) for code in sorted(v.state.catalogue.chips) if code not in named)
@@ -123,7 +129,7 @@ def _chip(v, task: Task, limit: int) -> Relaxation | None:
     return _answer(v, "chip", f"also accept {v.state.families[found.eligible.family - 1].chip}", found) if found else None
 
 
-def _cards(v, task: Task, limit: int) -> Relaxation | None:
+def _cards(v: Venue, task: Task, limit: int) -> Relaxation | None:
     """The largest smaller size, by bisection; the limit shrinks with the size where it came from a cap per card-hour."""
     low, high, best = 0, task.lots, None
     while high - low > 1:
@@ -140,7 +146,7 @@ def _cards(v, task: Task, limit: int) -> Relaxation | None:
     return _answer(v, "cards", f"{format_scaled(low, v.settings.lots_per_card, 0)} cards", best)
 
 
-def _region(v, task: Task, limit: int) -> Relaxation | None:
+def _region(v: Venue, task: Task, limit: int) -> Relaxation | None:
     """One more allowed region: the one that gives the cheapest fill."""
     if not task.allowed_regions:
         return None
@@ -149,7 +155,7 @@ def _region(v, task: Task, limit: int) -> Relaxation | None:
     return _answer(v, "region", f"also allow {found.eligible.region}", found) if found else None
 
 
-def _power(v, task: Task, limit: int) -> Relaxation | None:
+def _power(v: Venue, task: Task, limit: int) -> Relaxation | None:
     """Grid power where the task asks for green."""
     if not task.min_green_ppm:
         return None

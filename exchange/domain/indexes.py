@@ -3,12 +3,15 @@
 from bisect import insort
 from collections import Counter
 from heapq import heapify
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from exchange.domain.instrument import book_id
 from exchange.domain.routing import Eligible, eligible_families
 from exchange.domain.state import Bid, Obligation, Offer, State, TaskEntry
 from exchange.domain.tasks import DRAIN_ORDER, Deal
+
+if TYPE_CHECKING:
+    from exchange.domain.venue import Venue
 
 
 class Indexes:
@@ -39,7 +42,7 @@ class Indexes:
         self._clear_tasks()
         for number in sorted(state.tasks):
             entry = state.tasks[number]
-            self.index_task(entry, eligible_families(self, entry.task))
+            self.index_task(entry, eligible_families(cast("Venue", self), entry.task))
         self.deaths = [(entry.dies_ns, number) for number, entry in state.tasks.items()]
         heapify(self.deaths)
 

@@ -4,7 +4,10 @@ Only leases that go on after a break are cured so; the first period behind the l
 that are neither offered nor sold, and no announced outage, is taken. Buy-in is the next cure and not in force yet.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from exchange.domain import money
 from exchange.domain.books import adjust_sold, ensure_book, ensure_capacity
@@ -12,6 +15,9 @@ from exchange.domain.delivery import accepted_lots
 from exchange.domain.events import MadeUp
 from exchange.domain.settlement import Line
 from exchange.domain.state import Obligation, Reading
+
+if TYPE_CHECKING:
+    from exchange.domain.venue import Venue
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,7 @@ class Cure:
     lots: int
 
 
-def find(v, period: int) -> dict[int, Cure]:
+def find(v: Venue, period: int) -> dict[int, Cure]:
     """Cures for the short obligations of a period, by number; takes the capacity."""
     cures = {}
     for number in sorted(v.obligations_of_period.get(period, ())):
@@ -35,7 +41,7 @@ def find(v, period: int) -> dict[int, Cure]:
     return cures
 
 
-def _take_period(v, due: Obligation, lots: int) -> int | None:
+def _take_period(v: Venue, due: Obligation, lots: int) -> int | None:
     lease_end = max(v.state.obligations[n].period for n in v.obligations_of_lease[due.lease]) + 1
     first = max(lease_end, v.periods.first_open(v.state.now_ns))
     chip, site = v.state.families[due.family - 1].chip, v.state.sites[due.site]
@@ -50,12 +56,12 @@ def _take_period(v, due: Obligation, lots: int) -> int | None:
     return None
 
 
-def _is_out(v, site, period: int) -> bool:
+def _is_out(v: Venue, site, period: int) -> bool:
     start, end = v.periods.start(period), v.periods.start(period + 1)
     return any(out_start < end and start < out_end for out_start, out_end, _ in site.outages)
 
 
-def carry(v, due: Obligation, line: Line, period: int) -> None:
+def carry(v: Venue, due: Obligation, line: Line, period: int) -> None:
     """The new obligation, with the money that stayed in escrow for it; secured anew (HM5)."""
     number = v.take_number()
     made_up = replace(

@@ -4,6 +4,10 @@ HM4: an open ask is secured by entry margin. HM5: what is sold is secured by
 max(alpha x max(price, fix), fix - price) + lambda x price per card-hour, re-marked when a fix is set.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from exchange.domain.events import MarginShort, Moved
 from exchange.domain.instrument import book_id
 from exchange.domain.reasons import Refusal, VenueReason
@@ -11,16 +15,19 @@ from exchange.domain.state import Ask, Obligation, Offer, Participant
 from exchange.domain.units import PPM, div_ceil, format_micro
 from matching_core.enums import Bucket, Kind, Op
 
+if TYPE_CHECKING:
+    from exchange.domain.venue import Venue
+
 BUCKET_NAMES = {bucket: bucket.name.lower() for bucket in Bucket}
 CASH, HELD, ESCROW, MARGIN, BOND = Bucket
 
 
-def balance(v, name: str, bucket: Bucket) -> int:
+def balance(v: Venue, name: str, bucket: Bucket) -> int:
     """What a participant or system account has in one purse, micro-yuan."""
     return v.core.balance(v.account(name))[bucket]
 
 
-def move(v, source: tuple[str, Bucket], target: tuple[str, Bucket], amount: int, kind: str, reference: str) -> None:
+def move(v: Venue, source: tuple[str, Bucket], target: tuple[str, Bucket], amount: int, kind: str, reference: str) -> None:
     """Moves an amount that the caller has made sure is there; nothing happens for 0."""
     if amount == 0:
         return
@@ -33,14 +40,14 @@ def move(v, source: tuple[str, Bucket], target: tuple[str, Bucket], amount: int,
     booked(v, source, target, amount, kind, reference)
 
 
-def booked(v, source: tuple[str, Bucket], target: tuple[str, Bucket], amount: int, kind: str, reference: str) -> None:
+def booked(v: Venue, source: tuple[str, Bucket], target: tuple[str, Bucket], amount: int, kind: str, reference: str) -> None:
     """Reports a move that the core has made itself (holds and posts of orders)."""
     if amount:
         names = BUCKET_NAMES
         v.emit(Moved(source[0], names[source[1]], target[0], names[target[1]], amount, kind, reference))
 
 
-def require_cash(v, name: str, amount: int, what: str) -> None:
+def require_cash(v: Venue, name: str, amount: int, what: str) -> None:
     """Refusal unless the participant's free cash covers an amount."""
     cash = balance(v, name, CASH)
     if cash < amount:
@@ -52,32 +59,32 @@ def require_cash(v, name: str, amount: int, what: str) -> None:
         )
 
 
-def card_hours_micro(v, price_micro_ppm: int, lots: int) -> int:
+def card_hours_micro(v: Venue, price_micro_ppm: int, lots: int) -> int:
     """price (micro-yuan x ppm per card-hour) x lots for one period, rounded up to micro-yuan."""
     settings = v.settings
     return div_ceil(price_micro_ppm * lots * settings.period_min, 60 * settings.lots_per_card * PPM)
 
 
-def entry_margin(v, family: int, period: int, ticks: int, lots: int) -> int:
+def entry_margin(v: Venue, family: int, period: int, ticks: int, lots: int) -> int:
     """HM4: the share of the fix (of the ask's own price where there is none) that open lots of one period need."""
     base_micro = known_fix(v, family, book_id(family, period)) or ticks * v.settings.tick_micro
     return card_hours_micro(v, v.settings.entry_margin_ppm * base_micro, lots)
 
 
-def sold_margin(v, seller: Participant, price_micro: int, fix_micro: int, lots: int) -> int:
+def sold_margin(v: Venue, seller: Participant, price_micro: int, fix_micro: int, lots: int) -> int:
     """HM5 for sold lots of one period."""
     alpha_ppm = seller.alpha_ppm or v.settings.alpha_ppm
     per_card_hour = max(alpha_ppm * max(price_micro, fix_micro), (fix_micro - price_micro) * PPM)
     return card_hours_micro(v, per_card_hour + v.settings.lambda_ppm * price_micro, lots)
 
 
-def known_fix(v, family: int, book: int) -> int:
+def known_fix(v: Venue, family: int, book: int) -> int:
     """Price of the book's fix, else of the family's last one, else 0."""
     fix = v.state.fixes.get(book) or v.state.last_fix.get(family)
     return fix.price_micro if fix else 0
 
 
-def lock_entry_margin(v, offer: Offer, period: int, ask: Ask) -> bool:
+def lock_entry_margin(v: Venue, offer: Offer, period: int, ask: Ask) -> bool:
     """Locks the entry margin of an ask; False (and nothing locked) where free cash does not cover it."""
     need = entry_margin(v, offer.family, period, offer.price_ticks(period), ask.lots)
     if balance(v, offer.participant, CASH) < need:
@@ -88,7 +95,7 @@ def lock_entry_margin(v, offer: Offer, period: int, ask: Ask) -> bool:
     return True
 
 
-def shrink_entry_margin(v, offer: Offer, period: int, ask: Ask) -> None:
+def shrink_entry_margin(v: Venue, offer: Offer, period: int, ask: Ask) -> None:
     """Frees the entry margin that the ask's present lots do not need any more; open asks are not re-marked at a fix."""
     keep = min(ask.margin_micro, entry_margin(v, offer.family, period, offer.price_ticks(period), ask.lots))
     who = offer.participant
@@ -96,7 +103,7 @@ def shrink_entry_margin(v, offer: Offer, period: int, ask: Ask) -> None:
     ask.margin_micro = keep
 
 
-def mark_obligation(v, obligation: Obligation, fix_micro: int) -> None:
+def mark_obligation(v: Venue, obligation: Obligation, fix_micro: int) -> None:
     """Brings the margin of an obligation to what HM5 asks; what is missing stops the seller's new sales."""
     seller = v.state.participants[obligation.seller]
     price_micro = obligation.price_ticks * v.settings.tick_micro
@@ -113,7 +120,7 @@ def mark_obligation(v, obligation: Obligation, fix_micro: int) -> None:
         obligation.margin_micro += need
 
 
-def stop_sales(v, seller: Participant, short_micro: int) -> None:
+def stop_sales(v: Venue, seller: Participant, short_micro: int) -> None:
     """HM5: a shortfall stops new sales; the asks leave at the end of this command."""
     if not seller.is_stopped:
         seller.is_stopped = True
@@ -121,7 +128,7 @@ def stop_sales(v, seller: Participant, short_micro: int) -> None:
     v.stopped.add(seller.name)
 
 
-def try_resume_sales(v, name: str) -> None:
+def try_resume_sales(v: Venue, name: str) -> None:
     """After money came in: re-marks a stopped provider's obligations and lets him sell again when all are covered."""
     seller = v.state.participants.get(name)
     if seller is None or not seller.is_stopped or name in v.stopped:  # stopped by this very command: his asks must leave

@@ -4,6 +4,10 @@ A plain offer is one ask per period in the hour books. An offer with a minimum s
 release (MB4); its lots are counted as sold in the core meanwhile, so that RT1 holds.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from exchange.domain import money
 from exchange.domain.books import absorb, adjust_sold, close_ask, ensure_book, ensure_capacity
 from exchange.domain.commands import AmendOffer, PlaceOffer, WithdrawOffer
@@ -14,8 +18,11 @@ from exchange.domain.units import NS_PER_MINUTE, format_micro
 from matching_core.enums import Kind, Op, Side, TimeInForce
 from matching_core.limits import MAX_PRICE_TICKS, MAX_SELLS_PER_BOOK
 
+if TYPE_CHECKING:
+    from exchange.domain.venue import Venue
 
-def price_to_ticks(v, price_micro: int) -> int:
+
+def price_to_ticks(v: Venue, price_micro: int) -> int:
     """Price in ticks; Refusal where it is not positive, too large or off the tick."""
     tick = v.settings.tick_micro
     if price_micro <= 0 or price_micro > MAX_PRICE_TICKS * tick:
@@ -30,7 +37,7 @@ def price_to_ticks(v, price_micro: int) -> int:
     return ticks
 
 
-def window_periods(v, start_ns: int, end_ns: int) -> tuple[int, int]:
+def window_periods(v: Venue, start_ns: int, end_ns: int) -> tuple[int, int]:
     """(first period, end period) of a window of whole periods that has not passed; Refusal otherwise."""
     periods = v.periods
     whole = start_ns % periods.period_ns == 0 and end_ns % periods.period_ns == 0
@@ -45,7 +52,7 @@ def window_periods(v, start_ns: int, end_ns: int) -> tuple[int, int]:
     return first, end
 
 
-def place(v, command: PlaceOffer) -> None:
+def place(v: Venue, command: PlaceOffer) -> None:
     """PlaceOffer: checks everything, then places what is listed already."""
     site = v.own_site(command.site, command.participant)
     seller = v.participant(command.participant)
@@ -82,7 +89,7 @@ def place(v, command: PlaceOffer) -> None:
     place_listed(v, offer)
 
 
-def _prices(v, command: PlaceOffer, first: int) -> tuple[int, ...]:
+def _prices(v: Venue, command: PlaceOffer, first: int) -> tuple[int, ...]:
     """Ticks of the whole price, or of each period from `first` on."""
     if not command.period_prices_micro:
         return (price_to_ticks(v, command.price_micro),)
@@ -92,7 +99,7 @@ def _prices(v, command: PlaceOffer, first: int) -> tuple[int, ...]:
     return tuple(price_to_ticks(v, price) for price in command.period_prices_micro[first - start :])
 
 
-def _check_mix(v, offer: Offer) -> None:
+def _check_mix(v: Venue, offer: Offer) -> None:
     """BB1: a task may touch several asks of a site, released ones too (MB4), so its offers of a family share indivisible_ok."""
     for other in v.offers_of_site(offer.site):
         if other.family == offer.family and other.indivisible_ok != offer.indivisible_ok:
@@ -102,7 +109,7 @@ def _check_mix(v, offer: Offer) -> None:
             )  # fmt: skip
 
 
-def _check_attested(v, offer: Offer) -> None:
+def _check_attested(v: Venue, offer: Offer) -> None:
     """RT1 for one offer over its whole window, listed or not."""
     site, chip = v.state.sites[offer.site], v.state.families[offer.family - 1].chip
     starts = {item.first_period for item in site.attestations} | {item.end_period for item in site.attestations}
@@ -110,7 +117,7 @@ def _check_attested(v, offer: Offer) -> None:
         _require_capacity(v, site.attested(chip, period), offer.lots, period)
 
 
-def _require_capacity(v, free_lots: int, lots: int, period: int) -> None:
+def _require_capacity(v: Venue, free_lots: int, lots: int, period: int) -> None:
     if lots > free_lots:
         raise Refusal(
             VenueReason.CAPACITY, f"{lots} lots in {v.periods.code(period)}: only {free_lots} attested lots are free (RT1)",
@@ -118,7 +125,7 @@ def _require_capacity(v, free_lots: int, lots: int, period: int) -> None:
         )  # fmt: skip
 
 
-def _check_placeable(v, offer: Offer, listed: range) -> None:
+def _check_placeable(v: Venue, offer: Offer, listed: range) -> None:
     """RT1 and HM4 for the listed periods, read-only."""
     margin = sum(money.entry_margin(v, offer.family, period, offer.price_ticks(period), offer.lots) for period in listed)
     money.require_cash(v, offer.participant, margin, "entry margin (HM4)")
@@ -133,7 +140,7 @@ def _check_placeable(v, offer: Offer, listed: range) -> None:
             )  # fmt: skip
 
 
-def place_listed(v, offer: Offer) -> None:
+def place_listed(v: Venue, offer: Offer) -> None:
     """Places an offer in every listed period it has not been placed in."""
     end = min(offer.end_period, v.state.listed_end)
     while offer.next_period < end:
@@ -145,11 +152,11 @@ def place_listed(v, offer: Offer) -> None:
         v.forget_offer(offer)
 
 
-def _skip(v, offer: Offer, period: int, reason: str) -> None:
+def _skip(v: Venue, offer: Offer, period: int, reason: str) -> None:
     v.emit(OfferSkipped(offer.participant, offer.offer_id, v.periods.start(period), reason))
 
 
-def _place_period(v, offer: Offer, period: int, lots: int) -> None:
+def _place_period(v: Venue, offer: Offer, period: int, lots: int) -> None:
     """One period of an offer: margin, then the ask (which may trade with displayed bids, RT4) or the block's residue."""
     if v.state.participants[offer.participant].is_stopped:
         return _skip(v, offer, period, "SALES_STOPPED")
@@ -169,7 +176,7 @@ def _place_period(v, offer: Offer, period: int, lots: int) -> None:
     return _place_ask(v, offer, period)
 
 
-def _undo(v, offer: Offer, period: int, reason: str) -> None:
+def _undo(v: Venue, offer: Offer, period: int, reason: str) -> None:
     ask = offer.open.pop(period)
     ask.lots = 0
     money.shrink_entry_margin(v, offer, period, ask)
@@ -177,16 +184,16 @@ def _undo(v, offer: Offer, period: int, reason: str) -> None:
     _skip(v, offer, period, reason)
 
 
-def release_lead_ns(v) -> int:
+def release_lead_ns(v: Venue) -> int:
     """MB4: how long before a period's start residues leave: into the books, or, where never released, at the gate."""
     return v.periods.gate_ns + max(0, v.settings.release_min) * NS_PER_MINUTE
 
 
-def _is_released(v, period: int) -> bool:
+def _is_released(v: Venue, period: int) -> bool:
     return v.settings.release_min >= 0 and v.periods.start(period) - release_lead_ns(v) <= v.state.now_ns
 
 
-def _place_ask(v, offer: Offer, period: int) -> None:
+def _place_ask(v: Venue, offer: Offer, period: int) -> None:
     """Sends the open lots of one period into its book with a new stamp."""
     ask = offer.open[period]
     site = v.state.sites[offer.site]
@@ -211,7 +218,7 @@ def _place_ask(v, offer: Offer, period: int) -> None:
     return None
 
 
-def release_blocks(v, before_ns: int) -> None:
+def release_blocks(v: Venue, before_ns: int) -> None:
     """MB4: residues whose release came since before_ns become plain asks (or end at the gate), by offer and period."""
     lead_ns = release_lead_ns(v)
     due = range(v.periods.at(before_ns + lead_ns) + 1, v.periods.at(v.state.now_ns + lead_ns) + 1)
@@ -224,7 +231,7 @@ def release_blocks(v, before_ns: int) -> None:
             v.forget_offer(offer)
 
 
-def _release(v, offer: Offer, period: int) -> None:
+def _release(v: Venue, offer: Offer, period: int) -> None:
     v.mark_residue(offer)
     if v.periods.gate(period) <= v.state.now_ns:
         close_ask(v, offer.number, period, "gate")
@@ -233,20 +240,20 @@ def _release(v, offer: Offer, period: int) -> None:
     _place_ask(v, offer, period)
 
 
-def _live_offer(v, participant: str, offer_id: str) -> Offer:
+def _live_offer(v: Venue, participant: str, offer_id: str) -> Offer:
     number = v.offer_numbers.get((participant, offer_id))
     if number is None:
         raise Refusal(VenueReason.UNKNOWN_OFFER, f"{participant} has no live offer {offer_id[:36]!r}")
     return v.state.offers[number]
 
 
-def withdraw(v, command: WithdrawOffer) -> None:
+def withdraw(v: Venue, command: WithdrawOffer) -> None:
     """WithdrawOffer: everything unsold leaves the market."""
     withdraw_unsold(v, _live_offer(v, command.participant, command.offer_id), "withdrawn")
     v.emit(Acknowledged("WithdrawOffer", command.offer_id))
 
 
-def withdraw_unsold(v, offer: Offer, reason: str) -> None:
+def withdraw_unsold(v: Venue, offer: Offer, reason: str) -> None:
     """Takes every open period of an offer out, and never places the rest."""
     offer.next_period = offer.end_period
     for period in sorted(offer.open):
@@ -255,7 +262,7 @@ def withdraw_unsold(v, offer: Offer, reason: str) -> None:
         v.forget_offer(offer)
 
 
-def _take_out(v, offer: Offer, period: int, reason: str) -> None:
+def _take_out(v: Venue, offer: Offer, period: int, reason: str) -> None:
     """One open period leaves the market: its ask is canceled, or its residue's capacity freed."""
     ask = offer.open[period]
     if ask.order_id:
@@ -265,7 +272,7 @@ def _take_out(v, offer: Offer, period: int, reason: str) -> None:
     close_ask(v, offer.number, period, reason)
 
 
-def amend(v, command: AmendOffer) -> None:
+def amend(v: Venue, command: AmendOffer) -> None:
     """AmendOffer: unsold periods are taken out and placed anew where price or lots differ (they lose their stamp)."""
     offer = _live_offer(v, command.participant, command.offer_id)
     ticks = price_to_ticks(v, command.price_micro)
@@ -285,7 +292,7 @@ def amend(v, command: AmendOffer) -> None:
         v.forget_offer(offer)
 
 
-def _check_amended(v, offer: Offer, lots: int, ticks: int, changed: list[int]) -> None:
+def _check_amended(v: Venue, offer: Offer, lots: int, ticks: int, changed: list[int]) -> None:
     site, chip = v.state.sites[offer.site], v.state.families[offer.family - 1].chip
     need = sum(money.entry_margin(v, offer.family, period, ticks, lots) for period in changed)
     have = sum(offer.open[period].margin_micro for period in changed)

@@ -1,5 +1,9 @@
 """Plain bids in one book (RT3): placed, amended, canceled. Sells come as offers."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from exchange.domain import money
 from exchange.domain.books import absorb, ensure_book
 from exchange.domain.commands import AmendOrder, CancelOrder, PlaceOrder
@@ -12,8 +16,11 @@ from exchange.domain.units import PPM, div_ceil
 from matching_core.enums import Kind, Op, Side, TimeInForce
 from matching_core.limits import MAX_MONEY_MICRO, MAX_QTY_LOTS
 
+if TYPE_CHECKING:
+    from exchange.domain.venue import Venue
 
-def place(v, command: PlaceOrder) -> None:
+
+def place(v: Venue, command: PlaceOrder) -> None:
     """PlaceOrder: a buy meets the book after every older waiting task that could use it (RT5)."""
     v.require_tradable()
     buyer = v.participant(command.participant)
@@ -40,7 +47,7 @@ def place(v, command: PlaceOrder) -> None:
     _send(v, command, buyer, family, period, ticks)
 
 
-def _send(v, command: PlaceOrder, buyer, family: int, period: int, ticks: int) -> None:
+def _send(v: Venue, command: PlaceOrder, buyer, family: int, period: int, ticks: int) -> None:
     book = ensure_book(v, family, period)
     order_id = v.take_order_id()
     events = v.core_do(
@@ -59,14 +66,14 @@ def _send(v, command: PlaceOrder, buyer, family: int, period: int, ticks: int) -
     absorb(v, events[1:])
 
 
-def _live_bid(v, participant: str, client_order_id: str) -> Bid:
+def _live_bid(v: Venue, participant: str, client_order_id: str) -> Bid:
     order_id = v.bid_ids.get((participant, client_order_id))
     if order_id is None:
         raise Refusal(VenueReason.UNKNOWN_ORDER, f"{participant[:36]} has no live order {client_order_id[:36]!r}")
     return v.state.bids[order_id]
 
 
-def amend(v, command: AmendOrder) -> None:
+def amend(v: Venue, command: AmendOrder) -> None:
     """AmendOrder: AM1-AM8 of the core; refused whole where the new hold is not covered."""
     bid = _live_bid(v, command.participant, command.client_order_id)
     ticks = price_to_ticks(v, command.price_micro)
@@ -85,7 +92,7 @@ def amend(v, command: AmendOrder) -> None:
     _report_amend(v, bid, before, events)
 
 
-def _report_amend(v, bid: Bid, before, events) -> None:
+def _report_amend(v: Venue, bid: Bid, before, events) -> None:
     first = events[0]
     assert first.kind in (Kind.REPLACED, Kind.CANCELED), first
     if first.kind == Kind.REPLACED:
@@ -103,7 +110,7 @@ def _report_amend(v, bid: Bid, before, events) -> None:
     absorb(v, events)
 
 
-def cancel(v, command: CancelOrder) -> None:
+def cancel(v: Venue, command: CancelOrder) -> None:
     """CancelOrder: the rest leaves the book and its hold is freed."""
     bid = _live_bid(v, command.participant, command.client_order_id)
     account = v.state.participants[command.participant].account

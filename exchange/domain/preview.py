@@ -3,7 +3,10 @@
 Indicative only: older waiting tasks are tried before a new one enters (RT5), and the next command may take what is shown.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from exchange.domain import money
 from exchange.domain.commands import Task
@@ -12,6 +15,9 @@ from exchange.domain.explain import explain
 from exchange.domain.routing import BulkPlan, Candidate, best_block, best_bulk, eligible_families
 from exchange.domain.tasks import check_task, make_entry
 from exchange.domain.units import PPM, div_ceil
+
+if TYPE_CHECKING:
+    from exchange.domain.venue import Venue
 
 NOTHING = Explanation("", "", ())
 
@@ -39,7 +45,7 @@ class Quote:
         return self.compute_micro + self.moving_micro + self.fee_micro
 
 
-def preview(v, task: Task) -> Quote:
+def preview(v: Venue, task: Task) -> Quote:
     """The quote of a task; Refusal where SubmitTask would refuse it for what it says."""
     v.require_tradable()
     check_task(v, task)
@@ -62,13 +68,13 @@ def preview(v, task: Task) -> Quote:
     )  # fmt: skip
 
 
-def _of_candidate(v, task: Task, found: Candidate) -> tuple[str, str, int, int, int, int]:
+def _of_candidate(v: Venue, task: Task, found: Candidate) -> tuple[str, str, int, int, int, int]:
     instrument = v.instrument_code(found.eligible.family, found.start)
     lot_periods = found.eligible.lots * task.periods
     return found.site, instrument, v.periods.start(found.start), lot_periods, found.compute_micro, found.moving_micro
 
 
-def _of_plan(v, plan: BulkPlan) -> tuple[str, str, int, int, int, int]:
+def _of_plan(v: Venue, plan: BulkPlan) -> tuple[str, str, int, int, int, int]:
     sites = {leg.site for leg in plan.legs}
     first = min(plan.legs, key=lambda leg: leg.period)
     instrument = v.instrument_code(first.eligible.family, first.period)

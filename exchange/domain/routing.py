@@ -3,12 +3,18 @@
 A source is the plain asks of one site in one family, or one block offer. Nothing here changes anything.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from exchange.domain.commands import Task
 from exchange.domain.instrument import book_id
 from exchange.domain.state import Offer
 from exchange.domain.units import PPM, div_ceil, div_floor
+
+if TYPE_CHECKING:
+    from exchange.domain.venue import Venue
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ class Candidate:
         return self.total_micro, e.chip_place, e.rtt_us, self.start, e.region, self.site, self.stamp
 
 
-def eligible_families(v, task: Task) -> list[Eligible]:
+def eligible_families(v: Venue, task: Task) -> list[Eligible]:
     """K1: chip, region, latency and power choose the families; in order of family number."""
     catalogue = v.state.catalogue
     places = {item.chip: (place, div_ceil(task.lots * PPM, item.factor_ppm)) for place, item in enumerate(task.chips)}
@@ -64,7 +70,7 @@ def eligible_families(v, task: Task) -> list[Eligible]:
     return found
 
 
-def start_window(v, task: Task, region: str, periods: int) -> tuple[int, int, int] | None:
+def start_window(v: Venue, task: Task, region: str, periods: int) -> tuple[int, int, int] | None:
     """(first start, last start, moving cost) for running `periods` periods in a region; None where it cannot be in time."""
     moving = v.state.catalogue.moving(task.data_mb, task.data_region, region)
     if moving is None:
@@ -75,7 +81,7 @@ def start_window(v, task: Task, region: str, periods: int) -> tuple[int, int, in
     return (first, last, moving[0]) if first <= last else None
 
 
-def best_block(v, task: Task, families: list[Eligible], limit_micro: int | None) -> Candidate | None:
+def best_block(v: Venue, task: Task, families: list[Eligible], limit_micro: int | None) -> Candidate | None:
     """RT2: the least candidate of a block within a delivered-cost limit (None = any cost)."""
     firm = v.state.participants[task.participant].firm
     best: Candidate | None = None
@@ -123,7 +129,7 @@ def _cheapest_run(costs: list[int], length: int) -> tuple[int, int] | None:
     return best
 
 
-def _best_in_block(v, task: Task, eligible: Eligible, offer: Offer, window, firm: int) -> Candidate | None:
+def _best_in_block(v: Venue, task: Task, eligible: Eligible, offer: Offer, window, firm: int) -> Candidate | None:
     """The least run inside one block offer (MB2, MB3)."""
     if v.state.participants[offer.participant].firm == firm or (task.checkpoint == "none" and not offer.indivisible_ok):
         return None
@@ -181,7 +187,7 @@ class BulkPlan:
     region: str  # where the data goes; "" where none moves
 
 
-def best_bulk(v, entry, families: list[Eligible]) -> BulkPlan | None:
+def best_bulk(v: Venue, entry, families: list[Eligible]) -> BulkPlan | None:
     """Bulk: cheapest asks first over all sites, one region per try where data moves; most filled, cheapest, region."""
     task = entry.task
     groups: dict[str, list[Eligible]] = {}
@@ -197,7 +203,7 @@ def best_bulk(v, entry, families: list[Eligible]) -> BulkPlan | None:
     return best
 
 
-def _bulk_asks(v, task: Task, families: list[Eligible]) -> tuple[list[tuple], int]:
+def _bulk_asks(v: Venue, task: Task, families: list[Eligible]) -> tuple[list[tuple], int]:
     """All asks a bulk task may take, in RT2's order for single periods, and the cost of moving the data."""
     firm = v.state.participants[task.participant].firm
     asks, moving = [], 0
@@ -217,7 +223,7 @@ def _bulk_asks(v, task: Task, families: list[Eligible]) -> tuple[list[tuple], in
     return asks, moving
 
 
-def _bulk_in_region(v, entry, families: list[Eligible], region: str) -> BulkPlan | None:
+def _bulk_in_region(v: Venue, entry, families: list[Eligible], region: str) -> BulkPlan | None:
     task = entry.task
     asks, moving = _bulk_asks(v, task, families)
     if region in entry.moved:

@@ -1,5 +1,9 @@
 """The settlement run of one period: gathers what `settlement` needs, posts what it answers (BB2-BB6, HM6, CA3)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from exchange.domain import make_up, money, settlement
 from exchange.domain.books import adjust_sold
 from exchange.domain.commands import SettlePeriod
@@ -12,10 +16,13 @@ from exchange.domain.state import Obligation
 from exchange.domain.units import NS_PER_MINUTE, div_floor
 from matching_core.enums import Bucket
 
+if TYPE_CHECKING:
+    from exchange.domain.venue import Venue
+
 CASH, ESCROW, MARGIN, BOND = Bucket.CASH, Bucket.ESCROW, Bucket.MARGIN, Bucket.BOND
 
 
-def run(v, command: SettlePeriod) -> None:
+def run(v: Venue, command: SettlePeriod) -> None:
     """SettlePeriod: once per period, in order, after the dispute window."""
     v.require_tradable()
     state, period = v.state, v.periods.at(command.period_start_ns) if v.is_time(command.period_start_ns) else -1
@@ -49,7 +56,7 @@ def run(v, command: SettlePeriod) -> None:
         money.try_resume_sales(v, seller)
 
 
-def _lines(v, period: int, cures: dict[int, make_up.Cure]) -> list[tuple[Obligation, Line]]:
+def _lines(v: Venue, period: int, cures: dict[int, make_up.Cure]) -> list[tuple[Obligation, Line]]:
     """Every line this period decides, by lease in order of its first obligation."""
     state = v.state
     leases: dict[int, None] = {}
@@ -68,7 +75,7 @@ def _lines(v, period: int, cures: dict[int, make_up.Cure]) -> list[tuple[Obligat
     return result
 
 
-def _concerned(v, lease: int, period: int) -> list[Obligation]:
+def _concerned(v: Venue, lease: int, period: int) -> list[Obligation]:
     """What this period can decide of a lease: itself, and more only where a break takes more with it (BB3)."""
     dues = sorted((v.state.obligations[n] for n in v.obligations_of_lease[lease]), key=lambda due: (due.period, due.number))
     if dues[0].checkpoint == "none":
@@ -79,12 +86,12 @@ def _concerned(v, lease: int, period: int) -> list[Obligation]:
     return here
 
 
-def _per_lot(v, price_micro: int) -> int:
+def _per_lot(v: Venue, price_micro: int) -> int:
     """A price per card-hour as micro-yuan per lot and period, rounded down."""
     return div_floor(price_micro * v.settings.period_min, 60 * v.settings.lots_per_card)
 
 
-def _due(v, due: Obligation, period: int, cures: dict[int, make_up.Cure]) -> Due:
+def _due(v: Venue, due: Obligation, period: int, cures: dict[int, make_up.Cure]) -> Due:
     price_micro = due.price_ticks * v.settings.tick_micro
     is_past = due.period <= period
     return Due(
@@ -96,7 +103,7 @@ def _due(v, due: Obligation, period: int, cures: dict[int, make_up.Cure]) -> Due
     )  # fmt: skip
 
 
-def reference_price(v, due: Obligation) -> int:
+def reference_price(v: Venue, due: Obligation) -> int:
     """BB6 without buy-in: fix A/B, else min(fix C, 1.5 x max(price, last A/B)); never below the firm's own later sales."""
     state, price = v.state, due.price_ticks * v.settings.tick_micro
     book = book_id(due.family, due.period)
@@ -116,7 +123,7 @@ def reference_price(v, due: Obligation) -> int:
     return ref
 
 
-def _covers(v, lines: list[tuple[Obligation, Line]]) -> list[Cover]:
+def _covers(v: Venue, lines: list[tuple[Obligation, Line]]) -> list[Cover]:
     """HM6 for this run, claim by claim in the order of the lines."""
     margins: dict[int, int] = {}
     payouts: dict[str, int] = {}
@@ -128,7 +135,7 @@ def _covers(v, lines: list[tuple[Obligation, Line]]) -> list[Cover]:
     return settlement.waterfall(claims, margins, sources, money.balance(v, "fund", CASH))
 
 
-def _free_margins(v, lines: list[tuple[Obligation, Line]], covers: list[Cover]) -> None:
+def _free_margins(v: Venue, lines: list[tuple[Obligation, Line]], covers: list[Cover]) -> None:
     """What the settled obligations' margins did not have to pay is free again."""
     left: dict[str, int] = {}
     for (due, _), cover in zip(lines, covers, strict=True):
@@ -137,24 +144,24 @@ def _free_margins(v, lines: list[tuple[Obligation, Line]], covers: list[Cover]) 
         money.move(v, (name, MARGIN), (name, CASH), left[name], "margin_free", "settlement")
 
 
-def _shares(v, due: Obligation, base: str) -> list[tuple[str, int]]:
+def _shares(v: Venue, due: Obligation, base: str) -> list[tuple[str, int]]:
     """(recipient, ppm) of a base under the tariff that was in force at the trade."""
     tariff = v.tariff_version(due.tariff)
     host = v.state.sites[due.site].region
     return [(v.recipient(share.recipient.replace("{host}", host)), share.ppm) for share in tariff.shares if share.base == base]
 
 
-def _compute_shares(v, due: Obligation) -> list[tuple[str, int]]:
+def _compute_shares(v: Venue, due: Obligation) -> list[tuple[str, int]]:
     green = v.state.families[due.family - 1].power == "green"
     return _shares(v, due, "compute") + (_shares(v, due, "green") if green else [])
 
 
-def _host_part(v, due: Obligation, line: Line) -> int:
+def _host_part(v: Venue, due: Obligation, line: Line) -> int:
     shares = _compute_shares(v, due)
     return settlement.split_shares(line.paid_micro, [ppm for _, ppm in shares])[1]
 
 
-def _post(v, due: Obligation, line: Line) -> None:
+def _post(v: Venue, due: Obligation, line: Line) -> None:
     """Every amount of a line leaves the buyer's escrow."""
     reference, buyer = f"obligation:{due.number}", (due.buyer, ESCROW)
     shares = _compute_shares(v, due)
@@ -171,7 +178,7 @@ def _post(v, due: Obligation, line: Line) -> None:
     money.move(v, buyer, (due.buyer, CASH), line.refund_micro, "refund", reference)
 
 
-def _post_damages(v, due: Obligation, cover: Cover) -> None:
+def _post_damages(v: Venue, due: Obligation, cover: Cover) -> None:
     """Damages go to the buyer, layer by layer (HM6)."""
     reference, to_buyer = f"obligation:{due.number}", (due.buyer, CASH)
     money.move(v, (due.seller, MARGIN), to_buyer, cover.margin_micro, "damages", reference)
@@ -180,7 +187,7 @@ def _post_damages(v, due: Obligation, cover: Cover) -> None:
     money.move(v, ("fund", CASH), to_buyer, cover.fund_micro, "damages", reference)
 
 
-def _close(v, due: Obligation, line: Line, damages: int, cut: int) -> None:
+def _close(v: Venue, due: Obligation, line: Line, damages: int, cut: int) -> None:
     """Frees what is left of the margin and the capacity of hours that will not run; the obligation is settled."""
     v.emit(Settled(
         due.number, v.periods.start(due.period), due.buyer, due.seller, v.instrument_code(due.family, due.period), due.lots,

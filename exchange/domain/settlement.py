@@ -64,9 +64,9 @@ def lost_lots(lease: Lease) -> dict[int, int]:
     if not failed:
         return {}
     if lease.checkpoint == "none":
-        return {due.number: due.lots for due in lease.dues}
+        return {due.number: due.lots - due.made_up_lots for due in lease.dues}
     if lease.on_break == "abandon":
-        return {due.number: due.lots for due in lease.dues if due.period >= lease.period}
+        return {due.number: due.lots - due.made_up_lots for due in lease.dues if due.period >= lease.period}
     return failed
 
 

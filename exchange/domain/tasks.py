@@ -4,8 +4,11 @@ A task is always the taker and never pays above its budget. It reserves no capac
 held by HM1 and freed to the last unit when it ends.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from typing import TYPE_CHECKING
 
 from exchange.domain import money
 from exchange.domain.books import absorb, end_ask, make_obligation
@@ -18,6 +21,9 @@ from exchange.domain.state import TaskEntry
 from exchange.domain.units import NS_PER_DAY, PPM, div_ceil, div_floor, format_micro
 from matching_core.enums import Kind, Op
 from matching_core.limits import MAX_MONEY_MICRO, MAX_PRICE_TICKS
+
+if TYPE_CHECKING:
+    from exchange.domain.venue import Venue
 
 LANES = ("standard", "economy", "emergency")  # place = fee table of the core
 DRAIN_ORDER = {"standard": 1, "economy": 2, "emergency": 0}
@@ -49,7 +55,7 @@ def _no(reason: VenueReason, message: str, hint: str = "") -> Refusal:
     return Refusal(reason, message, hint)
 
 
-def check_task(v, task: Task) -> None:
+def check_task(v: Venue, task: Task) -> None:
     """Refusal naming the first field that cannot be; nothing is changed."""
     v.participant(task.participant)
     v.text(task.client_order_id, "client_order_id")
@@ -70,7 +76,7 @@ def check_task(v, task: Task) -> None:
         raise _no(VenueReason.INVALID_BUDGET, "the budget is nothing, or more than money can hold")
 
 
-def _check_places(v, task: Task) -> None:
+def _check_places(v: Venue, task: Task) -> None:
     catalogue = v.state.catalogue
     if not 0 < len(task.chips) <= MAX_CHIPS or len({item.chip for item in task.chips}) != len(task.chips):
         raise _no(VenueReason.UNKNOWN_CHIP, f"name 1 to {MAX_CHIPS} different chips")
@@ -87,7 +93,7 @@ def _check_places(v, task: Task) -> None:
         raise _no(VenueReason.INVALID_QTY, "data must be between 0 MB and 10^12 MB")
 
 
-def _check_times(v, task: Task) -> None:
+def _check_times(v: Venue, task: Task) -> None:
     longest = v.settings.horizon_periods
     if not 0 < task.periods <= longest:
         raise _no(VenueReason.INVALID_WINDOW, f"{task.periods} periods: 1 to {longest} can be bought", "buy in pieces")
@@ -123,7 +129,7 @@ def _check_terms(task: Task) -> None:
         raise _no(VenueReason.INVALID_QTY, "min_green must be between 0 and 1")
 
 
-def budget_of(v, task: Task) -> int:
+def budget_of(v: Venue, task: Task) -> int:
     """HM1: the budget, or cap x cards x hours of the first chip; covers compute and moving the data."""
     if task.budget_micro:
         return task.budget_micro
@@ -132,13 +138,13 @@ def budget_of(v, task: Task) -> int:
     return div_floor(card_periods, 60 * settings.lots_per_card)
 
 
-def make_entry(v, task: Task) -> TaskEntry:
+def make_entry(v: Venue, task: Task) -> TaskEntry:
     """An entry that is not in any book yet (also for previews)."""
     fee_ppm = v.lane_fee_ppm(task.lane)
     return TaskEntry(0, task, 0, v.state.now_ns, budget_of(v, task), fee_ppm, 0, 0)
 
 
-def submit(v, command: SubmitTask) -> None:
+def submit(v: Venue, command: SubmitTask) -> None:
     """SubmitTask: older waiting tasks first (RT5), then this one: filled, waiting, or ended at once (emergency)."""
     task, state = command.task, v.state
     v.require_tradable()
@@ -168,7 +174,7 @@ def submit(v, command: SubmitTask) -> None:
     heappush(v.deaths, (entry.dies_ns, entry.number))
 
 
-def _check_waiting_room(v, task: Task) -> None:
+def _check_waiting_room(v: Venue, task: Task) -> None:
     """RT8: a firm or chip that is full must cancel or wait before anything new enters."""
     firm, chip = v.state.participants[task.participant].firm, task.chips[0].chip
     if v.waiting_of_firm[firm] >= v.settings.max_waiting_per_firm:
@@ -177,7 +183,7 @@ def _check_waiting_room(v, task: Task) -> None:
         raise _no(VenueReason.TOO_MANY_WAITING, f"{v.waiting_of_chip[chip]} tasks for {chip} wait already", "try later")
 
 
-def _dies_ns(v, task: Task, families: list[Eligible]) -> int:
+def _dies_ns(v: Venue, task: Task, families: list[Eligible]) -> int:
     """The first moment at which no start is left (or valid_until)."""
     length = 1 if task.shape == "bulk" else task.periods
     last = v.periods.at(task.deadline_ns) - length
@@ -188,7 +194,7 @@ def _dies_ns(v, task: Task, families: list[Eligible]) -> int:
     return min(latest, task.valid_until_ns) if task.valid_until_ns else latest
 
 
-def try_fill(v, entry: TaskEntry, families: list[Eligible]) -> bool:
+def try_fill(v: Venue, entry: TaskEntry, families: list[Eligible]) -> bool:
     """One try (RT6) over some of the task's families; True when the task is complete."""
     if entry.task.shape == "bulk":
         plan = best_bulk(v, entry, families)
@@ -200,7 +206,7 @@ def try_fill(v, entry: TaskEntry, families: list[Eligible]) -> bool:
     return True
 
 
-def _fill_block(v, entry: TaskEntry, found: Candidate) -> None:
+def _fill_block(v: Venue, entry: TaskEntry, found: Candidate) -> None:
     """Executes a candidate: all legs of one command, nothing in between (K2)."""
     task, lots = entry.task, found.eligible.lots
     last_period = v.periods.at(task.deadline_ns) - 1
@@ -227,7 +233,7 @@ def _fill_block(v, entry: TaskEntry, found: Candidate) -> None:
     ))  # fmt: skip
 
 
-def _fill_bulk(v, entry: TaskEntry, plan: BulkPlan) -> bool:
+def _fill_bulk(v: Venue, entry: TaskEntry, plan: BulkPlan) -> bool:
     """Executes a bulk plan; True when the whole amount has been bought."""
     task = entry.task
     before = (entry.notional_micro, entry.fee_micro)
@@ -257,7 +263,7 @@ def _fill_bulk(v, entry: TaskEntry, plan: BulkPlan) -> bool:
     return is_complete
 
 
-def _pay_moving(v, entry: TaskEntry, deal: Deal, amount: int) -> None:
+def _pay_moving(v: Venue, entry: TaskEntry, deal: Deal, amount: int) -> None:
     """The cost of moving the data goes into escrow with the purchase."""
     money.move(v, (deal.buyer, money.HELD), (deal.buyer, money.ESCROW), amount, "moving", deal.reference)
     entry.spent_micro += amount
@@ -271,7 +277,7 @@ def _spend(entry: TaskEntry, cost: int, fee: int) -> None:
     entry.held_micro -= cost + fee
 
 
-def _take_asks(v, entry: TaskEntry, deal: Deal, family: int, site: str, period: int, lots: int) -> None:
+def _take_asks(v: Venue, entry: TaskEntry, deal: Deal, family: int, site: str, period: int, lots: int) -> None:
     """One leg from the plain asks of one site, ask by ask: TAKE in the core, which skips everybody else's orders (RT6).
 
     Each TAKE is limited to its ask's own price: price x lots is then what it costs, which the budget bounds.
@@ -294,7 +300,7 @@ def _take_asks(v, entry: TaskEntry, deal: Deal, family: int, site: str, period: 
     assert lots == 0, (site, family, period, lots)
 
 
-def _take_from_block(v, entry: TaskEntry, deal: Deal, offer, period: int, lots: int) -> None:
+def _take_from_block(v: Venue, entry: TaskEntry, deal: Deal, offer, period: int, lots: int) -> None:
     """One leg from a block offer: outside the books, same fees, same obligation (MB2)."""
     ask = offer.open[period]
     cost = offer.price_ticks(period) * lots * v.value_micro
@@ -310,21 +316,21 @@ def _take_from_block(v, entry: TaskEntry, deal: Deal, offer, period: int, lots: 
     make_obligation(v, deal, offer, period, lots, price_ticks, cost, fee, is_block=True)
 
 
-def _free_hold(v, entry: TaskEntry) -> None:
+def _free_hold(v: Venue, entry: TaskEntry) -> None:
     who = entry.task.participant
     reference = f"task:{entry.task.client_order_id}"
     money.move(v, (who, money.HELD), (who, money.CASH), entry.held_micro, "hold_free", reference)
     entry.held_micro = 0
 
 
-def _leave(v, entry: TaskEntry) -> None:
+def _leave(v: Venue, entry: TaskEntry) -> None:
     """Takes a task off the waiting list if it is on it."""
     if entry.number in v.state.tasks:
         del v.state.tasks[entry.number]
         v.unindex_task(entry)
 
 
-def end_task(v, entry: TaskEntry, status: str, explanation) -> None:
+def end_task(v: Venue, entry: TaskEntry, status: str, explanation) -> None:
     """Ends a task without (full) fill: off the list, hold freed, reported."""
     _leave(v, entry)
     _free_hold(v, entry)
@@ -332,7 +338,7 @@ def end_task(v, entry: TaskEntry, status: str, explanation) -> None:
     v.emit(TaskEnded(task.participant, task.client_order_id, status, entry.filled, explanation))
 
 
-def cancel(v, command: CancelTask) -> None:
+def cancel(v: Venue, command: CancelTask) -> None:
     """CancelTask: only what is not bought yet; the hold is freed."""
     number = v.task_numbers.get((command.participant, command.client_order_id))
     if number is None:
@@ -341,7 +347,7 @@ def cancel(v, command: CancelTask) -> None:
     end_task(v, entry, "canceled", explain(v, entry, canceled=True))
 
 
-def explain_dying(v, now_ns: int) -> list[tuple[int, Explanation]]:
+def explain_dying(v: Venue, now_ns: int) -> list[tuple[int, Explanation]]:
     """Tasks that die when time moves to now_ns, by moment, explained while their last chance is still open."""
     dying: dict[int, Explanation] = {}
     while v.deaths and v.deaths[0][0] <= now_ns:
@@ -352,13 +358,13 @@ def explain_dying(v, now_ns: int) -> list[tuple[int, Explanation]]:
     return list(dying.items())
 
 
-def expire(v, dying: list[tuple[int, Explanation]]) -> None:
+def expire(v: Venue, dying: list[tuple[int, Explanation]]) -> None:
     """Ends the tasks for which time has run out, before anything of this tick trades."""
     for number, explanation in dying:
         end_task(v, v.state.tasks[number], "expired", explanation)
 
 
-def drain(v) -> None:
+def drain(v: Venue) -> None:
     """RT5: tries waiting tasks whose window meets dirty hours, by family, then standard, economy, then entry stamp."""
     state = v.state
     while state.dirty:
@@ -375,7 +381,7 @@ def drain(v) -> None:
                     try_fill(v, entry, families)
 
 
-def drain_beside(v, who: str, amount: int, reference: str) -> None:
+def drain_beside(v: Venue, who: str, amount: int, reference: str) -> None:
     """RT5 before a command that may buy. Its money is set aside meanwhile: the drain may sell the buyer's own asks,
     whose margin (HM5) would else eat what was just found to be free."""
     if not v.state.dirty:
@@ -385,7 +391,7 @@ def drain_beside(v, who: str, amount: int, reference: str) -> None:
     money.move(v, (who, money.HELD), (who, money.CASH), max(0, amount), "hold_free", reference)
 
 
-def reroute(v) -> None:
+def reroute(v: Venue) -> None:
     """After a change of catalogue or families: where each waiting task may buy, and until when."""
     for number in sorted(v.state.tasks):
         entry = v.state.tasks[number]
@@ -396,12 +402,12 @@ def reroute(v) -> None:
         heappush(v.deaths, (entry.dies_ns, number))
 
 
-def _meets(v, task: Task, periods: set[int]) -> bool:
+def _meets(v: Venue, task: Task, periods: set[int]) -> bool:
     first, end = v.periods.first_from(task.earliest_start_ns), v.periods.at(task.deadline_ns)
     return any(first <= period < end for period in periods)
 
 
-def describe_hold(v, task: Task) -> str:
+def describe_hold(v: Venue, task: Task) -> str:
     """What a task would hold, as text."""
     budget = budget_of(v, task)
     return format_micro(budget + div_ceil(budget * v.lane_fee_ppm(task.lane), PPM))
