@@ -412,7 +412,9 @@ def test_a_fee_that_rises_while_a_task_waits_is_held_or_ends_it() -> None:
 NAMES = st.sampled_from(TEXTS)
 TIMES = range(T0 - HOUR, T0 + 20 * HOUR, 30 * MINUTE)
 PRICES = range(0, 12 * YUAN, YUAN // 2)
-NUMBERS = st.one_of(st.sampled_from(INTEGERS), st.integers(-5, 200), st.sampled_from(TIMES), st.sampled_from(PRICES))
+NUMBERS = st.one_of(
+    st.sampled_from(INTEGERS), st.integers(-5, 200), st.sampled_from(TIMES), st.sampled_from(PRICES)
+)
 
 
 def values(kind):

@@ -42,7 +42,11 @@ class Asker:
         assert quote.fills == bool(fills)
         if fills:
             (fill,) = fills
-            assert (quote.site, quote.instrument, quote.lot_periods) == (fill.site, fill.instrument, fill.lot_periods)
+            assert (quote.site, quote.instrument, quote.lot_periods) == (
+                fill.site,
+                fill.instrument,
+                fill.lot_periods,
+            )
             parts = (quote.compute_micro, quote.moving_micro, quote.fee_micro)
             assert parts == (fill.compute_micro, fill.moving_micro, fill.fee_micro)
             assert quote.total_micro <= quote.hold_micro
