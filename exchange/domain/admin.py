@@ -61,7 +61,8 @@ def set_venue(v: Venue, command: SetVenue) -> None:
     _setting(0 < len(c.name) <= 100 and 0 < len(c.time_zone) <= 60, "name and time zone are needed")
     _setting(c.idempotency_retention_ns >= 0, "idempotency_retention_ns is negative")
     v.configure(c)
-    v.state.listed_end = v.state.settled_end = v.periods.first_from(v.state.now_ns)
+    v.state.settled_end = v.periods.at(v.state.now_ns)
+    v.state.listed_end = v.state.settled_end + c.horizon_periods + 1
     v.emit(Acknowledged("SetVenue", c.name))
 
 
@@ -257,7 +258,8 @@ def attest(v: Venue, command: AttestCapacity) -> None:
         _, open_lots, sold = v.capacity_of(site, command.chip, period)
         if open_lots + sold > command.lots:
             raise Refusal(VenueReason.CAPACITY, f"{open_lots + sold} lots are open or sold in {grid.code(period)}")
-    site.attestations.append(item)
+    here = v.periods.at(v.state.now_ns)
+    site.attestations = [*(known for known in site.attestations if known.end_period > here), item]
     for period in listed:
         v.tell_capacity(site, command.chip, period)
     v.emit(Acknowledged("AttestCapacity", command.site))

@@ -308,12 +308,20 @@ class SubmitReading:
     obligation_id: int
     number: int
     delivered_lots: int
-    countersigned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CountersignReading:
+    """The buyer agrees with reading `number`: it stands, and nothing replaces or disputes it any more (RD1)."""
+
+    participant: str
+    obligation_id: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class DisputeReading:
-    """The buyer says that less was delivered; a probe's reading then decides, or the buyer's word at the window's end."""
+    """The buyer says that less was delivered: of a disputed reading the lower figure counts (RD1)."""
 
     participant: str
     obligation_id: int
@@ -351,5 +359,5 @@ COMMAND_TYPES = {
     1: AdvanceTime, 2: SetVenue, 3: LoadCatalogue, 4: SetTariff, 5: ListFamily, 6: AddParticipant, 7: Deposit,
     8: Withdraw, 9: PostBond, 10: AddSite, 11: AttestCapacity, 12: PlaceOffer, 13: AmendOffer, 14: WithdrawOffer,
     15: SubmitTask, 16: CancelTask, 17: PlaceOrder, 18: AmendOrder, 19: CancelOrder, 20: SubmitReading,
-    21: DisputeReading, 22: AnnounceOutage, 23: SetFix, 24: SettlePeriod,
+    21: DisputeReading, 22: AnnounceOutage, 23: SetFix, 24: SettlePeriod, 25: CountersignReading,
 }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exchange.domain import money
-from exchange.domain.commands import AnnounceOutage, DisputeReading, SetFix, SubmitReading
+from exchange.domain.commands import AnnounceOutage, CountersignReading, DisputeReading, SetFix, SubmitReading
 from exchange.domain.events import Acknowledged, FixSet, ReadingTaken
 from exchange.domain.instrument import book_id
 from exchange.domain.offers import price_to_ticks
@@ -37,9 +37,22 @@ def take_reading(v: Venue, command: SubmitReading) -> None:
         raise Refusal(VenueReason.INVALID_READING, "readings are taken from the period's start to the window's end")
     if not 0 <= command.delivered_lots <= due.lots:
         raise Refusal(VenueReason.INVALID_READING, f"{command.delivered_lots} lots delivered of {due.lots} sold")
+    if old.is_countersigned:
+        raise Refusal(VenueReason.INVALID_READING, "the buyer has countersigned the last reading: it stands")
     if not old.number < command.number < 1 << 53:
         raise Refusal(VenueReason.INVALID_READING, f"number {command.number} is not above the last one, {old.number}")
-    old.number, old.delivered_lots, old.is_countersigned = command.number, command.delivered_lots, command.countersigned
+    old.number, old.delivered_lots = command.number, command.delivered_lots
+    _report(v, due)
+
+
+def countersign(v: Venue, command: CountersignReading) -> None:
+    """CountersignReading: the buyer agrees with the last reading, until the window's end; a dispute of his ends."""
+    due = _obligation(v, command.obligation_id, command.participant, "buyer")
+    if v.state.now_ns > _window_end_ns(v, due):
+        raise Refusal(VenueReason.INVALID_READING, "the window has ended: the reading counts unless it was disputed")
+    if command.number <= 0 or command.number != due.reading.number:
+        raise Refusal(VenueReason.INVALID_READING, f"number {command.number} is not the last reading's, {due.reading.number}")
+    due.reading.is_countersigned, due.reading.disputed_lots = True, -1
     _report(v, due)
 
 
@@ -78,6 +91,8 @@ def announce_outage(v: Venue, command: AnnounceOutage) -> None:
         raise Refusal(VenueReason.INVALID_WINDOW, "the outage's window is empty or out of range")
     if command.end_ns <= v.state.now_ns:
         raise Refusal(VenueReason.INVALID_WINDOW, "the outage has passed")
+    settled_ns = v.periods.start(v.state.settled_end)
+    site.outages = [outage for outage in site.outages if outage[1] > settled_ns]  # older ones decide nothing any more
     site.outages.append((command.start_ns, command.end_ns, v.state.now_ns))
     v.emit(Acknowledged("AnnounceOutage", command.site))
 

@@ -67,7 +67,7 @@ def carry(v: Venue, due: Obligation, line: Line, period: int) -> None:
     made_up = replace(
         due, number=number, lease=due.lease if due.lease > 0 else -number, period=period, lots=line.made_up_lots,
         cost_micro=line.carried_cost_micro, fee_micro=line.carried_fee_micro, moving_micro=0, margin_micro=0,
-        reading=Reading(),
+        instead_of=due.number, reading=Reading(),
     )  # fmt: skip
     v.state.obligations[number] = made_up
     v.index_obligation(made_up)

@@ -118,7 +118,8 @@ def reference_price(v: Venue, due: Obligation) -> int:
     firm = state.participants[due.seller].firm
     for number in v.obligations_of_period.get(due.period, ()):
         other = state.obligations[number]
-        if number > due.number and other.family == due.family and state.participants[other.seller].firm == firm:
+        is_later_sale = number > due.number and not other.instead_of and other.family == due.family
+        if is_later_sale and state.participants[other.seller].firm == firm:
             ref = max(ref, other.price_ticks * v.settings.tick_micro)
     return ref
 

@@ -153,6 +153,7 @@ class Obligation:
     fix_at_trade_micro: int
     lease_lots: int  # lot-periods of the whole lease
     lease_moving_micro: int
+    instead_of: int = 0  # BB2: the obligation whose failed lots this one makes up; 0 = traded
     reading: Reading = field(default_factory=Reading)
 
 

@@ -51,6 +51,7 @@ HANDLERS: dict[type, Callable[[Any, Any], None]] = {
     c.AmendOrder: orders.amend,
     c.CancelOrder: orders.cancel,
     c.SubmitReading: delivery.take_reading,
+    c.CountersignReading: delivery.countersign,
     c.DisputeReading: delivery.dispute,
     c.AnnounceOutage: delivery.announce_outage,
     c.SetFix: delivery.set_fix,

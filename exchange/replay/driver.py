@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from exchange.domain.commands import AdvanceTime, SetFix, SettlePeriod, SubmitReading
+from exchange.domain.commands import AdvanceTime, CountersignReading, SetFix, SettlePeriod, SubmitReading
 from exchange.domain.events import Refused, Traded
 from exchange.domain.instrument import book_id
 from exchange.domain.prices import GRADE_B_WINDOW_NS, Print, fix_ticks
@@ -123,10 +123,10 @@ class Driver:
                 fixes.append(SetFix(code, price_micro, found[1], digest))
         return fixes
 
-    def _readings(self, period: int) -> list[SubmitReading]:
-        """What the meters of a period say: all of it, but for outages and a seeded few that fall short."""
+    def _readings(self, period: int) -> list[SubmitReading | CountersignReading]:
+        """What the meters of a period say: all of it, but for outages and a seeded few that fall short; buyers answer."""
         venue = self._venue
-        readings = []
+        readings: list[SubmitReading | CountersignReading] = []
         for number in sorted(venue.obligations_of_period.get(period, ())):
             due = venue.state.obligations[number]
             delivered, draw = due.lots, self._draw(number)
@@ -134,8 +134,9 @@ class Driver:
                 delivered = 0
             elif draw % 1_000_000 < self._shortfall_ppm:
                 delivered = (draw >> 32) % due.lots
-            countersigned = delivered == due.lots and (draw >> 24) % 16 < COUNTERSIGNED_OF_16
-            readings.append(SubmitReading(due.seller, number, 1, delivered, countersigned))
+            readings.append(SubmitReading(due.seller, number, 1, delivered))
+            if delivered == due.lots and (draw >> 24) % 16 < COUNTERSIGNED_OF_16:
+                readings.append(CountersignReading(due.buyer, number, 1))
         return readings
 
     def _hits(self, outage: Outage, site: str, period: int) -> bool:

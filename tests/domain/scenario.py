@@ -328,9 +328,12 @@ class Teller:
 
     def _reading(self, words: list[str]) -> c.SubmitReading:
         due = self._due(words[0])
-        return c.SubmitReading(
-            due.seller, due.number, due.reading.number + 1, self._lots(words[1]), "countersigned" in words
-        )
+        return c.SubmitReading(due.seller, due.number, due.reading.number + 1, self._lots(words[1]))
+
+    def _countersign(self, words: list[str]) -> c.CountersignReading:
+        """countersign TASK@HOUR [NUMBER]: the buyer agrees with the last reading, or with the one named."""
+        due = self._due(words[0])
+        return c.CountersignReading(due.buyer, due.number, int(words[1]) if len(words) > 1 else due.reading.number)
 
     def _dispute(self, words: list[str]) -> c.DisputeReading:
         due = self._due(words[0])

@@ -84,7 +84,8 @@ def good_commands() -> dict[type, object]:
         (8 * YUAN, 9 * YUAN), 2, 1, False, 30),
         c.AmendOffer("P1", "o1", 60, 8 * YUAN), c.WithdrawOffer("P1", "o1"), c.SubmitTask(task), c.CancelTask("B1", "t1"),
         c.PlaceOrder("B1", "new", instrument, "buy", 8 * YUAN, 3, "GTD", T0 + 4 * HOUR, ""),
-        c.AmendOrder("B2", "b1", 7 * YUAN, 9), c.CancelOrder("B2", "b1"), c.SubmitReading("P1", later, 1, 3, True),
+        c.AmendOrder("B2", "b1", 7 * YUAN, 9), c.CancelOrder("B2", "b1"), c.SubmitReading("P1", later, 1, 3),
+        c.CountersignReading("B1", obligation, 1),
         c.DisputeReading("B1", obligation, 3), c.AnnounceOutage("P1", "g1", hour, hour + HOUR),
         c.SetFix(instrument, 8 * YUAN, "A", "hash"),
     ]  # fmt: skip
@@ -288,6 +289,8 @@ def refusals() -> list:
         (replace(reading, delivered_lots=99), "INVALID_READING"),
         (replace(reading, number=0), "INVALID_READING"),
         (replace(good[c.DisputeReading], participant="B2"), "UNKNOWN_OBLIGATION"),
+        (replace(good[c.CountersignReading], participant="P1"), "UNKNOWN_OBLIGATION"),
+        (replace(good[c.CountersignReading], number=7), "INVALID_READING"),
         (c.Withdraw("B1", 10**6 * YUAN), "INSUFFICIENT_FUNDS"),
         (c.PostBond("B1", 10**6 * YUAN), "INSUFFICIENT_FUNDS"),
         (c.Deposit("B1", 0), "INVALID_MONEY"),

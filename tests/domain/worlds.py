@@ -313,6 +313,7 @@ def a_change(world: World, rng: Random, name: str):
         code = world.venue.instrument_code(due.family, due.period)
         things.append(c.SetFix(code, a_price(rng) + rng.choice((0, 3 * YUAN)), rng.choice("ABC"), "hash"))
         things.append(c.DisputeReading(due.buyer, due.number, rng.randint(0, due.lots)))
+        things.append(c.CountersignReading(due.buyer, due.number, due.reading.number))
     site = rng.choice(sorted(world.sites))
     start = a_period(world, rng, 0, 6)
     things.append(c.AnnounceOutage(world.sites[site], site, start, start + world.period_ns))
@@ -335,7 +336,9 @@ def deliver_and_settle(world: World, rng: Random) -> None:
         due = venue.state.obligations.get(number)
         if due and venue.periods.start(due.period) <= world.now_ns and rng.random() < 0.85:
             good = rng.choice((due.lots, due.lots, due.lots, rng.randint(0, due.lots)))
-            world.do(c.SubmitReading(due.seller, number, due.reading.number + 1, good, rng.random() < 0.3))
+            world.do(c.SubmitReading(due.seller, number, due.reading.number + 1, good))
+            if rng.random() < 0.3:
+                world.do(c.CountersignReading(due.buyer, number, due.reading.number))
     ready = world.now_ns - world.settings.dispute_min * MINUTE - world.period_ns
     for period in sorted({due.period for due in venue.state.obligations.values()}):
         if venue.periods.start(period) <= ready:

@@ -80,9 +80,9 @@ def test_the_format_has_not_changed_unnoticed():
     assert encode(Deposit("P1", -1, "r")).blob.hex() == (
         "83ab7061727469636970616e74a25031ac616d6f756e745f6d6963726fffa97265666572656e6365a172"
     )
-    assert encode(SubmitReading("P1", 7, 1, 300, True)).blob.hex() == (
-        "85ab7061727469636970616e74a25031ad6f626c69676174696f6e5f696407a66e756d62657201ae64656c6976657265645f"
-        "6c6f7473cd012cad636f756e7465727369676e6564c3"
+    assert encode(SubmitReading("P1", 7, 1, 300)).blob.hex() == (
+        "84ab7061727469636970616e74a25031ad6f626c69676174696f6e5f696407a66e756d62657201ae64656c6976657265645f"
+        "6c6f7473cd012c"
     )
     assert encode(AdvanceTime(258)).core.hex() == "06" + "00" * 39 + "0201" + "00" * 22
     assert encode(SettlePeriod(2**62))[:2] == (24, 1)
