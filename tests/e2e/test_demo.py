@@ -48,6 +48,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_machine_hashes(cpx, sma
     assert summary_of(tmp_path / "again")["state_hash"] == summary_of(small_demo)["state_hash"]
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_day(cpx, small_demo, summary_of, tmp_path):
     assert cpx("demo", "--out", tmp_path / "other", "--tasks", 300, "--seed", 2).returncode == 0
     assert summary_of(tmp_path / "other")["state_hash"] != summary_of(small_demo)["state_hash"]
@@ -70,6 +71,7 @@ def test_verify_replays_the_demo_to_the_same_hash(cpx, small_demo, summary_of):
     assert verdict["is_summary_equal"] is True and verdict["snapshots_equal"] >= 1
 
 
+@pytest.mark.slow
 def test_verify_names_the_place_when_one_byte_in_the_middle_is_flipped(cpx, small_demo, tmp_path):
     shutil.copytree(small_demo, tmp_path / "damaged")
     (segment,) = (tmp_path / "damaged" / "journal").glob("*.wal")
@@ -96,6 +98,7 @@ def test_the_report_reads_a_finished_run(cpx, small_demo):
     assert "\x1b[" not in done.stdout  # plain text where it is no terminal
 
 
+@pytest.mark.slow
 def test_a_second_demo_into_the_same_folder_is_refused_with_a_way_out(cpx, small_demo):
     before = (small_demo / "trades.csv").read_bytes()
     done = cpx("demo", "--out", small_demo, "--tasks", 300)
@@ -104,6 +107,7 @@ def test_a_second_demo_into_the_same_folder_is_refused_with_a_way_out(cpx, small
     assert (small_demo / "trades.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_resuming_with_another_seed_is_refused_and_changes_nothing(cpx, small_demo, tmp_path):
     shutil.copytree(small_demo, tmp_path / "copy")
     done = cpx("demo", "--out", tmp_path / "copy", "--tasks", 300, "--seed", 9, "--resume")

@@ -47,7 +47,7 @@ def test_four_tasks_and_three_offers_make_a_market(cpx, files, summary_of):
     assert cpx("verify", files / "out").returncode == 0
 
 
-@pytest.mark.parametrize("minutes", [30, 15])
+@pytest.mark.parametrize("minutes", [pytest.param(30, marks=pytest.mark.slow), 15])
 def test_shorter_periods_cost_the_same_card_hours(cpx, files, summary_of, minutes):
     done = replay(cpx, files, "--period-min", minutes)
     assert done.returncode == 0, done.stderr
@@ -72,7 +72,10 @@ BAD_CELLS = [
 ]
 
 
-@pytest.mark.parametrize(("good", "bad"), BAD_CELLS)
+QUICK = [pytest.param(*case, marks=() if place in (2, 4, 10) else pytest.mark.slow) for place, case in enumerate(BAD_CELLS)]
+
+
+@pytest.mark.parametrize(("good", "bad"), QUICK)
 def test_a_bad_task_row_is_named_and_nothing_runs(cpx, files, good, bad):
     assert good in TASKS
     (files / "tasks.csv").write_text(TASKS.replace(good, bad, 1), encoding="utf-8")
@@ -92,6 +95,7 @@ def test_bad_rows_can_be_left_out_and_are_listed(cpx, files, summary_of):
     assert (row["row"], row["column"]) == ("2", "cards")
 
 
+@pytest.mark.slow
 def test_an_off_tick_offer_is_named_with_its_row(cpx, files):
     (files / "offers.csv").write_text(OFFERS.replace("6.20", "6.205"), encoding="utf-8")
     done = replay(cpx, files)
@@ -106,12 +110,14 @@ def test_offering_more_than_attested_is_refused_by_the_venue_and_told(cpx, files
     assert summary_of(files / "out")["offers_refused_by_reason"] == {"CAPACITY": 1}  # hub-1: 256 of 100
 
 
+@pytest.mark.slow
 def test_a_buyer_without_money_is_refused_and_told(cpx, files, summary_of):
     done = replay(cpx, files, "--deposit", "10")
     assert done.returncode == 0, done.stderr
     assert summary_of(files / "out")["unfilled_by_reason"]["INSUFFICIENT_FUNDS"] >= 3
 
 
+@pytest.mark.slow
 def test_missing_files_and_unknown_headers_say_what_to_do(cpx, files):
     done = cpx("replay", "--tasks", files / "none.csv", "--offers", files / "offers.csv", "--out", files / "out")
     assert done.returncode == 66 and "none.csv" in done.stderr
@@ -120,6 +126,7 @@ def test_missing_files_and_unknown_headers_say_what_to_do(cpx, files):
     assert done.returncode == 65 and "task_id" in done.stderr
 
 
+@pytest.mark.slow
 def test_json_of_a_replay_is_one_object(cpx, files):
     done = replay(cpx, files, "--json")
     assert json.loads(done.stdout)["tasks"] == 4
