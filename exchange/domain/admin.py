@@ -61,8 +61,9 @@ def set_venue(v: Venue, command: SetVenue) -> None:
     _setting(0 < len(c.name) <= 100 and 0 < len(c.time_zone) <= 60, "name and time zone are needed")
     _setting(c.idempotency_retention_ns >= 0, "idempotency_retention_ns is negative")
     v.configure(c)
-    v.state.settled_end = v.periods.at(v.state.now_ns)
-    v.state.listed_end = v.state.settled_end + c.horizon_periods + 1
+    v.state.settled_end = max(0, v.periods.at(v.state.now_ns))
+    is_clock_set = v.state.now_ns >= PERIOD_ZERO_NS
+    v.state.listed_end = v.state.settled_end + c.horizon_periods + 1 if is_clock_set else 0
     v.emit(Acknowledged("SetVenue", c.name))
 
 
@@ -105,16 +106,22 @@ def activate_tariff(v: Venue) -> None:
     v.state.tariff_version = tariff.version
     for table, fee in enumerate((tariff.fee_standard_ppm, tariff.fee_economy_ppm, tariff.fee_emergency_ppm)):
         v.core_do(Op.SET_FEE, side=table, price=fee)
-    for number in sorted(v.state.tasks):
-        _hold_for_new_fee(v, v.state.tasks[number])
+    for number in sorted(v.state.tasks, key=lambda number: (_more_to_hold(v, number) > 0, v.drain_key(number))):
+        _hold_for_new_fee(v, v.state.tasks[number], _more_to_hold(v, number))
 
 
-def _hold_for_new_fee(v: Venue, entry: TaskEntry) -> None:
-    """A waiting task's hold follows the fee; one whose buyer cannot cover a higher fee ends."""
+def _more_to_hold(v: Venue, number: int) -> int:
+    """What a waiting task needs to hold beyond what it holds, under the fee in force; negative where it is less."""
+    entry = v.state.tasks[number]
+    fee_ppm, rest = v.lane_fee_ppm(entry.task.lane), entry.budget_micro - entry.spent_micro
+    fee = div_ceil((entry.notional_micro + rest) * fee_ppm, PPM) - div_ceil(entry.notional_micro * fee_ppm, PPM)
+    return rest + fee - entry.held_micro
+
+
+def _hold_for_new_fee(v: Venue, entry: TaskEntry, more: int) -> None:
+    """A waiting task's hold follows the fee, lower ones first; one whose buyer cannot cover a higher fee ends."""
     entry.fee_ppm = v.lane_fee_ppm(entry.task.lane)
-    rest = entry.budget_micro - entry.spent_micro
-    fee = div_ceil((entry.notional_micro + rest) * entry.fee_ppm, PPM) - div_ceil(entry.notional_micro * entry.fee_ppm, PPM)
-    more, who = rest + fee - entry.held_micro, entry.task.participant
+    who = entry.task.participant
     reference = f"task:{entry.task.client_order_id}"
     if more > money.balance(v, who, money.CASH):
         end_task(v, entry, "canceled", explain(v, entry, canceled=True))
@@ -183,6 +190,12 @@ def _check_amount(amount: int) -> None:
         raise Refusal(VenueReason.INVALID_MONEY, f"amount {amount} micro-yuan is not between 1 and {MAX_MONEY_MICRO // 1000}")
 
 
+def _require_margin(v: Venue, participant: Participant) -> None:
+    """HM5: while margin is short, cash stays where it can cover it."""
+    if participant.is_stopped:
+        raise Refusal(VenueReason.SALES_STOPPED, "margin is short (HM5)", "deposit what is missing first")
+
+
 def _check_reference(v: Venue, reference: str) -> None:
     """The payer's own words, if any: one line of printable ASCII."""
     if reference:
@@ -204,12 +217,12 @@ def deposit(v: Venue, command: Deposit) -> None:
     _check_reference(v, command.reference)
     _room(v, name, command.amount_micro)
     money.move(v, ("outside", money.CASH), (name, money.CASH), command.amount_micro, "deposit", command.reference)
-    money.try_resume_sales(v, name)
+    money.top_up(v, name)
 
 
 def withdraw(v: Venue, command: Withdraw) -> None:
     """Withdraw: only free cash goes out."""
-    v.participant(command.participant)
+    _require_margin(v, v.participant(command.participant))
     _check_amount(command.amount_micro)
     _check_reference(v, command.reference)
     money.require_cash(v, command.participant, command.amount_micro, "this withdrawal")
@@ -220,7 +233,7 @@ def withdraw(v: Venue, command: Withdraw) -> None:
 def post_bond(v: Venue, command: PostBond) -> None:
     """PostBond: free cash becomes standing security."""
     who = command.participant
-    v.participant(who)
+    _require_margin(v, v.participant(who))
     _check_amount(command.amount_micro)
     money.require_cash(v, who, command.amount_micro, "this bond")
     money.move(v, (who, money.CASH), (who, money.BOND), command.amount_micro, "bond", "")

@@ -96,10 +96,10 @@ def make_obligation(
     obligation = Obligation(
         number=number, lease=deal.lease or -number, buyer=deal.buyer, seller=offer.participant, site=offer.site,
         family=offer.family, period=period, lots=lots, price_ticks=price_ticks, cost_micro=cost, fee_micro=fee,
-        moving_micro=moving, margin_micro=0, tariff=v.tariff.version, checkpoint=deal.checkpoint,
+        moving_micro=moving, margin_micro=0, tariff=deal.tariff or v.tariff.version, checkpoint=deal.checkpoint,
         on_break=deal.on_break, last_period=deal.last_period or period, fix_at_trade_micro=fix_micro,
-        lease_lots=deal.lease_lots or lots, lease_moving_micro=deal.lease_moving_micro if deal.lease else moving,
-        reading=Reading(),
+        lease_lots=deal.lease_lots or lots, lease_moving_micro=deal.lease_moving_micro if deal.lease_lots else moving,
+        traded_ns=state.now_ns, reading=Reading(),
     )  # fmt: skip
     state.obligations[number] = obligation
     v.index_obligation(obligation)
@@ -107,7 +107,7 @@ def make_obligation(
     instrument = v.instrument_code(offer.family, period)
     v.emit(Traded(
         number, deal.buyer, offer.participant, offer.site, instrument, v.periods.start(period), lots,
-        price_ticks * v.settings.tick_micro, cost, fee, deal.client_id, offer.offer_id, is_block, v.tariff.version,
+        price_ticks * v.settings.tick_micro, cost, fee, deal.client_id, offer.offer_id, is_block, obligation.tariff,
     ))  # fmt: skip
 
 

@@ -16,6 +16,8 @@ from exchange.domain.units import NS_PER_MINUTE
 if TYPE_CHECKING:
     from exchange.domain.venue import Venue
 
+MAX_OUTAGES = 100  # announced and not settled, per site
+
 
 def _obligation(v: Venue, number: int, participant: str, role: str) -> Obligation:
     """An open obligation of this participant; a foreign one answers like an unknown one."""
@@ -92,16 +94,19 @@ def announce_outage(v: Venue, command: AnnounceOutage) -> None:
     if command.end_ns <= v.state.now_ns:
         raise Refusal(VenueReason.INVALID_WINDOW, "the outage has passed")
     settled_ns = v.periods.start(v.state.settled_end)
-    site.outages = [outage for outage in site.outages if outage[1] > settled_ns]  # older ones decide nothing any more
+    known = [outage for outage in site.outages if outage[1] > settled_ns]  # older ones decide nothing any more
+    if len(known) >= MAX_OUTAGES:
+        raise Refusal(VenueReason.INVALID_WINDOW, f"{MAX_OUTAGES} outages of this site are announced already")
+    site.outages = known
     site.outages.append((command.start_ns, command.end_ns, v.state.now_ns))
     v.emit(Acknowledged("AnnounceOutage", command.site))
 
 
 def lambda_ppm(v: Venue, due: Obligation) -> int:
-    """BB6: the smaller lambda where an outage over the period was announced before its gate."""
+    """BB6: the smaller lambda where an outage over the period was announced after the sale and before its gate."""
     start, end, gate = v.periods.start(due.period), v.periods.start(due.period + 1), v.periods.gate(due.period)
     for out_start, out_end, announced in v.state.sites[due.site].outages:
-        if out_start < end and start < out_end and announced < gate:
+        if out_start < end and start < out_end and due.traded_ns <= announced < gate:
             return v.settings.lambda_announced_ppm
     return v.settings.lambda_ppm
 

@@ -21,11 +21,12 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The same command with the same client id was applied before, at `original_seq`."""
+    """The same command with the same client id was answered before, at `original_seq`; code 0 = applied, else refused."""
 
     command: str
     reference: str
     original_seq: int
+    code: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,10 @@ class Explanation:
     reason: str
     binding: str
     relaxations: tuple[Relaxation, ...]
+    is_of_entry: bool = False  # the relaxations are those of the task's entry: its last chance had none to offer
+
+
+NOT_EXPLAINED = Explanation("", "", ())
 
 
 @dataclass(frozen=True, slots=True)

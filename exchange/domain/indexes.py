@@ -102,9 +102,10 @@ class Indexes:
     def _has_asks(offer: Offer) -> bool:
         return not offer.is_block or any(ask.order_id for ask in offer.open.values())
 
-    def firm_of_site(self, site: str) -> int:
-        """The firm that owns a site."""
-        return self.state.participants[self.state.sites[site].participant].firm
+    def sells_to(self, site: str, firm: int) -> bool:
+        """RT6: not to the own firm; HM5: not while the owner's margin is short."""
+        owner = self.state.participants[self.state.sites[site].participant]
+        return owner.firm != firm and not owner.is_stopped
 
     def ask_stamp(self, site: str, family: int, period: int) -> int:
         """Entry stamp of a site's best ask in a book: the last tie-break of RT2."""
@@ -137,7 +138,7 @@ class Indexes:
     def deal_of_bid(self, order_id: int) -> Deal:
         """What a trade needs to know of a plain bid."""
         bid = self.state.bids[order_id]
-        return Deal(bid.participant, bid.client_order_id, f"order:{bid.client_order_id}")
+        return Deal(bid.participant, bid.client_order_id, f"order:{bid.client_order_id}", tariff=bid.tariff)
 
     # --- obligations ---
 

@@ -103,39 +103,32 @@ def shrink_entry_margin(v: Venue, offer: Offer, period: int, ask: Ask) -> None:
     ask.margin_micro = keep
 
 
-def mark_obligation(v: Venue, obligation: Obligation, fix_micro: int) -> None:
-    """Brings the margin of an obligation to what HM5 asks; what is missing stops the seller's new sales."""
+def mark_obligation(v: Venue, obligation: Obligation, fix_micro: int) -> int:
+    """Brings the margin of an obligation to what HM5 asks; what is missing is returned and stops the seller's new sales."""
     seller = v.state.participants[obligation.seller]
     price_micro = obligation.price_ticks * v.settings.tick_micro
     need = sold_margin(v, seller, price_micro, fix_micro, obligation.lots) - obligation.margin_micro
     who, reference = obligation.seller, f"obligation:{obligation.number}"
-    if need > 0:
-        locked = min(need, balance(v, who, CASH))
-        move(v, (who, CASH), (who, MARGIN), locked, "margin_lock", reference)
-        obligation.margin_micro += locked
-        if locked < need:
-            stop_sales(v, seller, need - locked)
-    elif need < 0:
+    if need <= 0:
         move(v, (who, MARGIN), (who, CASH), -need, "margin_free", reference)
         obligation.margin_micro += need
-
-
-def stop_sales(v: Venue, seller: Participant, short_micro: int) -> None:
-    """HM5: a shortfall stops new sales; the asks leave at the end of this command."""
-    if not seller.is_stopped:
+        return 0
+    locked = min(need, balance(v, who, CASH))
+    move(v, (who, CASH), (who, MARGIN), locked, "margin_lock", reference)
+    obligation.margin_micro += locked
+    if locked < need and not seller.is_stopped:
         seller.is_stopped = True
-        v.emit(MarginShort(seller.name, short_micro))
-    v.stopped.add(seller.name)
+        v.emit(MarginShort(seller.name, need - locked))
+        v.stopped.add(seller.name)  # his asks leave at the end of this command
+    return need - locked
 
 
-def try_resume_sales(v: Venue, name: str) -> None:
-    """After money came in: re-marks a stopped provider's obligations and lets him sell again when all are covered."""
+def top_up(v: Venue, name: str) -> None:
+    """A stopped provider has cash again: it secures what he has sold, and when all is covered he may sell again."""
     seller = v.state.participants.get(name)
-    if seller is None or not seller.is_stopped or name in v.stopped:  # stopped by this very command: his asks must leave
+    if seller is None or not seller.is_stopped:
         return
-    seller.is_stopped = False
+    short = 0
     for obligation in v.obligations_of_seller(name):
-        mark_obligation(v, obligation, known_fix(v, obligation.family, v.book_of(obligation)))
-        if seller.is_stopped:
-            v.stopped.discard(name)  # his asks have left before
-            return
+        short += mark_obligation(v, obligation, known_fix(v, obligation.family, v.book_of(obligation)))
+    seller.is_stopped = short > 0

@@ -21,6 +21,8 @@ from matching_core.limits import MAX_PRICE_TICKS, MAX_SELLS_PER_BOOK
 if TYPE_CHECKING:
     from exchange.domain.venue import Venue
 
+MAX_OFFERS_PER_SITE = 256
+
 
 def price_to_ticks(v: Venue, price_micro: int) -> int:
     """Price in ticks; Refusal where it is not positive, too large or off the tick."""
@@ -46,7 +48,7 @@ def window_periods(v: Venue, start_ns: int, end_ns: int) -> tuple[int, int]:
             VenueReason.INVALID_WINDOW, "the window is empty, not of whole periods, or out of range",
             f"start and end on multiples of {v.settings.period_min} minutes",
         )  # fmt: skip
-    first, end = max(periods.at(start_ns), periods.first_open(v.state.now_ns)), periods.at(end_ns)
+    first, end = max(0, periods.at(start_ns), periods.first_open(v.state.now_ns)), periods.at(end_ns)
     if end <= first:
         raise Refusal(VenueReason.INVALID_WINDOW, "the gates of this window have closed", "offer a later window")
     return first, end
@@ -76,7 +78,7 @@ def place(v: Venue, command: PlaceOffer) -> None:
         stamp=0, next_period=first,
     )  # fmt: skip
     _check_mix(v, offer)
-    _check_attested(v, offer)
+    _check_beside(v, offer, offer.lots)
     listed_end = min(end, v.state.listed_end)
     _check_placeable(v, offer, range(first, listed_end))
     offer.number, offer.stamp = v.take_number(), v.take_stamp()
@@ -109,12 +111,25 @@ def _check_mix(v: Venue, offer: Offer) -> None:
             )  # fmt: skip
 
 
-def _check_attested(v: Venue, offer: Offer) -> None:
-    """RT1 for one offer over its whole window, listed or not."""
+def _check_beside(v: Venue, offer: Offer, lots: int) -> None:
+    """RT1 where nothing is listed yet: beside the site's other live offers, enough attested lots and at most 4 sells."""
     site, chip = v.state.sites[offer.site], v.state.families[offer.family - 1].chip
-    starts = {item.first_period for item in site.attestations} | {item.end_period for item in site.attestations}
-    for period in sorted({offer.first_period} | {p for p in starts if offer.first_period < p < offer.end_period}):
-        _require_capacity(v, site.attested(chip, period), offer.lots, period)
+    others = [other for other in v.offers_of_site(offer.site) if other.number != offer.number]
+    if len(others) >= MAX_OFFERS_PER_SITE:
+        raise Refusal(VenueReason.TOO_MANY_SELLS, f"{len(others)} offers of this site are live", "withdraw some")
+    rivals = [other for other in others if v.state.families[other.family - 1].chip == chip]
+    first = max(offer.next_period, v.state.listed_end)
+    edges = {first, *(other.first_period for other in rivals)}
+    edges |= {edge for item in site.attestations for edge in (item.first_period, item.end_period)}
+    for period in sorted(edge for edge in edges if first <= edge < offer.end_period):
+        there = [other for other in rivals if max(other.first_period, other.next_period) <= period < other.end_period]
+        taken = sum(other.lots for other in there)
+        _require_capacity(v, site.attested(chip, period) - taken, lots, period)
+        if sum(other.family == offer.family for other in there) >= MAX_SELLS_PER_BOOK:
+            raise Refusal(
+                VenueReason.TOO_MANY_SELLS, f"{MAX_SELLS_PER_BOOK} offers of this site cover {v.periods.code(period)}",
+                "amend one of them instead",
+            )  # fmt: skip
 
 
 def _require_capacity(v: Venue, free_lots: int, lots: int, period: int) -> None:
@@ -300,5 +315,4 @@ def _check_amended(v: Venue, offer: Offer, lots: int, ticks: int, changed: list[
     for period in changed:
         attested, open_lots, sold = v.capacity_of(site, chip, period)
         _require_capacity(v, attested - open_lots - sold + offer.open[period].lots, lots, period)
-    if offer.next_period < offer.end_period:
-        _require_capacity(v, site.attested(chip, offer.next_period), lots, offer.next_period)
+    _check_beside(v, offer, lots)

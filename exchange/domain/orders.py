@@ -40,6 +40,8 @@ def place(v: Venue, command: PlaceOrder) -> None:
         raise Refusal(VenueReason.INVALID_WINDOW, "GTD needs an expiry ahead, other orders none")
     if (command.participant, command.client_order_id) in v.bid_ids:
         raise Refusal(VenueReason.DUPLICATE_ID, f"order {command.client_order_id} is live already")
+    if v.core.n_orders >= v.core.max_orders:
+        raise Refusal(VenueReason.VENUE_FULL, f"{v.core.n_orders} orders rest already", "try again when some have ended")
     notional = ticks * command.lots * v.value_micro
     hold = notional + div_ceil(notional * v.lane_fee_ppm("standard"), PPM)
     money.require_cash(v, command.participant, hold, "the hold of this bid (HM2)")
@@ -56,7 +58,7 @@ def _send(v: Venue, command: PlaceOrder, buyer, family: int, period: int, ticks:
     )  # fmt: skip
     accepted = events[0]
     assert accepted.kind == Kind.ACCEPTED, accepted
-    bid = Bid(order_id, command.participant, command.client_order_id, family, period)
+    bid = Bid(order_id, command.participant, command.client_order_id, family, period, v.tariff.version)
     v.add_bid(bid)
     who, reference = command.participant, f"order:{command.client_order_id}"
     money.booked(v, (who, money.CASH), (who, money.HELD), accepted.contra_leaves, "hold", reference)
@@ -83,7 +85,8 @@ def amend(v: Venue, command: AmendOrder) -> None:
     buyer = v.state.participants[command.participant]
     filled = before.qty - before.leaves
     notional = ticks * max(0, command.lots - filled) * v.value_micro
-    need = notional + div_ceil(notional * v.lane_fee_ppm("standard"), PPM)  # never less than what the core will ask
+    fee_ppm = v.tariff_version(bid.tariff).fee_standard_ppm  # the core keeps the fee of the bid's entry
+    need = notional + div_ceil(notional * fee_ppm, PPM)  # never less than what the core will ask
     money.require_cash(v, command.participant, need - before.hold_micro, "the hold of the amended bid (HM2)")
     drain_beside(v, command.participant, need - before.hold_micro, f"order:{command.client_order_id}")
     events = v.core_do(

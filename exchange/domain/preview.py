@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from exchange.domain import money
 from exchange.domain.commands import Task
-from exchange.domain.events import Explanation
+from exchange.domain.events import NOT_EXPLAINED, Explanation
 from exchange.domain.explain import explain
 from exchange.domain.routing import BulkPlan, Candidate, best_block, best_bulk, eligible_families
 from exchange.domain.tasks import check_task, make_entry
@@ -18,8 +18,6 @@ from exchange.domain.units import PPM, div_ceil
 
 if TYPE_CHECKING:
     from exchange.domain.venue import Venue
-
-NOTHING = Explanation("", "", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def preview(v: Venue, task: Task) -> Quote:
         free_micro=money.balance(v, task.participant, money.CASH),
         fills=found is not None, site=site, instrument=instrument, start_ns=start_ns, lot_periods=lot_periods,
         compute_micro=compute, moving_micro=moving, fee_micro=div_ceil(compute * entry.fee_ppm, PPM),
-        explanation=NOTHING if found else explain(v, entry),
+        explanation=NOT_EXPLAINED if found else explain(v, entry),
     )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ class VenueReason(IntEnum):
     INVALID_READING = 34
     NOT_DUE = 35  # settlement before the window's end, out of order, or again
     INVALID_BUDGET = 36
+    VENUE_FULL = 37  # as many orders rest as the core was made for
 
 
 class TaskReason(IntEnum):

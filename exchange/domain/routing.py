@@ -70,9 +70,11 @@ def eligible_families(v: Venue, task: Task) -> list[Eligible]:
     return found
 
 
-def start_window(v: Venue, task: Task, region: str, periods: int) -> tuple[int, int, int] | None:
+def start_window(
+    v: Venue, task: Task, region: str, periods: int, has_data: bool = False
+) -> tuple[int, int, int] | None:
     """(first start, last start, moving cost) for running `periods` periods in a region; None where it cannot be in time."""
-    moving = v.state.catalogue.moving(task.data_mb, task.data_region, region)
+    moving = (0, 0) if has_data else v.state.catalogue.moving(task.data_mb, task.data_region, region)
     if moving is None:
         return None
     now_ns, grid = v.state.now_ns, v.periods
@@ -91,7 +93,7 @@ def best_block(v: Venue, task: Task, families: list[Eligible], limit_micro: int 
             continue
         first, last, moving = window
         for site in v.family_sites.get(eligible.family, ()):
-            if v.firm_of_site(site) == firm or (task.checkpoint == "none" and not v.is_indivisible(site, eligible.family)):
+            if not v.sells_to(site, firm) or (task.checkpoint == "none" and not v.is_indivisible(site, eligible.family)):
                 continue
             n_books = last - first + task.periods
             account = v.state.sites[site].account
@@ -131,7 +133,7 @@ def _cheapest_run(costs: list[int], length: int) -> tuple[int, int] | None:
 
 def _best_in_block(v: Venue, task: Task, eligible: Eligible, offer: Offer, window, firm: int) -> Candidate | None:
     """The least run inside one block offer (MB2, MB3)."""
-    if v.state.participants[offer.participant].firm == firm or (task.checkpoint == "none" and not offer.indivisible_ok):
+    if not v.sells_to(offer.site, firm) or (task.checkpoint == "none" and not offer.indivisible_ok):
         return None
     first, last, moving = window
     now_ns, notice_ns = v.state.now_ns, offer.notice_min * 60_000_000_000
@@ -162,7 +164,12 @@ def is_fill_allowed(offer: Offer, run: range, lots: int) -> bool:
         return False
     if len(run) >= offer.min_periods:
         return True
-    return not _is_residue(offer, run[0] - 1) and not _is_residue(offer, run[-1] + 1)
+    return not _is_left(offer, run[0] - 1) and not _is_left(offer, run[-1] + 1)
+
+
+def _is_left(offer: Offer, period: int) -> bool:
+    """Whether there is residue, or will be when the period is listed."""
+    return _is_residue(offer, period) or offer.next_period <= period < offer.end_period
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,17 +210,17 @@ def best_bulk(v: Venue, entry, families: list[Eligible]) -> BulkPlan | None:
     return best
 
 
-def _bulk_asks(v: Venue, task: Task, families: list[Eligible]) -> tuple[list[tuple], int]:
+def _bulk_asks(v: Venue, task: Task, families: list[Eligible], moved: set[str]) -> tuple[list[tuple], int]:
     """All asks a bulk task may take, in RT2's order for single periods, and the cost of moving the data."""
     firm = v.state.participants[task.participant].firm
     asks, moving = [], 0
     for eligible in families:
-        window = start_window(v, task, eligible.region, 1)
+        window = start_window(v, task, eligible.region, 1, eligible.region in moved)
         if window is None:
             continue
         first, last, moving = window
         for site in v.family_sites.get(eligible.family, ()):
-            if v.firm_of_site(site) == firm:
+            if not v.sells_to(site, firm):
                 continue
             for period in range(first, last + 1):
                 for ticks, lots, order_id in v.site_asks(site, eligible.family, period):
@@ -225,9 +232,7 @@ def _bulk_asks(v: Venue, task: Task, families: list[Eligible]) -> tuple[list[tup
 
 def _bulk_in_region(v: Venue, entry, families: list[Eligible], region: str) -> BulkPlan | None:
     task = entry.task
-    asks, moving = _bulk_asks(v, task, families)
-    if region in entry.moved:
-        moving = 0
+    asks, moving = _bulk_asks(v, task, families, entry.moved)
     target = task.lots * task.periods
     filled, spent = entry.filled, entry.spent_micro + moving
     taken: list[tuple] = []

@@ -48,12 +48,14 @@ def run(v: Venue, command: SettlePeriod) -> None:
     for due, line in lines:
         if line.made_up_lots:
             make_up.carry(v, due, line, cures[due.number].period)
+    for number in v.obligations_of_period.get(period, ()):  # of blocks that are decided later: what ref is now
+        state.obligations[number].ref_micro = reference_price(v, state.obligations[number])
     state.settled_end = period + 1
     for book in [book for book in state.fixes if book & (1 << 20) - 1 <= period]:
         del state.fixes[book]
     v.emit(PeriodSettled(command.period_start_ns, len(lines), *totals))
     for seller in sorted({due.seller for due, _ in lines}):
-        money.try_resume_sales(v, seller)
+        money.top_up(v, seller)
 
 
 def _lines(v: Venue, period: int, cures: dict[int, make_up.Cure]) -> list[tuple[Obligation, Line]]:
@@ -94,10 +96,11 @@ def _per_lot(v: Venue, price_micro: int) -> int:
 def _due(v: Venue, due: Obligation, period: int, cures: dict[int, make_up.Cure]) -> Due:
     price_micro = due.price_ticks * v.settings.tick_micro
     is_past = due.period <= period
+    ref_micro = due.ref_micro or reference_price(v, due)
     return Due(
         number=due.number, period=due.period, lots=due.lots, accepted_lots=accepted_lots(due) if is_past else None,
         cost_micro=due.cost_micro, fee_micro=due.fee_micro, moving_micro=due.moving_micro,
-        price_per_lot_micro=due.price_ticks * v.value_micro, ref_per_lot_micro=_per_lot(v, reference_price(v, due)),
+        price_per_lot_micro=due.price_ticks * v.value_micro, ref_per_lot_micro=_per_lot(v, ref_micro),
         cap_per_lot_micro=_per_lot(v, max(price_micro, due.fix_at_trade_micro)), lambda_ppm=lambda_ppm(v, due),
         made_up_lots=cures[due.number].lots if due.number in cures else 0,
     )  # fmt: skip

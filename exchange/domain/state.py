@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from exchange.domain.catalogue import Catalogue
 from exchange.domain.commands import SetTariff, SetVenue, Task
+from exchange.domain.events import NOT_EXPLAINED, Explanation
 from exchange.domain.instrument import Family
 
 SYSTEM_ACCOUNTS = ("outside", "exchange", "network", "fund")  # core accounts 0-3
@@ -106,6 +107,7 @@ class TaskEntry:
     notional_micro: int = 0  # compute only: base of the fee
     fee_micro: int = 0
     moved: set[str] = field(default_factory=set)  # host regions that have the data already (bulk)
+    why: Explanation = NOT_EXPLAINED  # as told at entry
 
 
 @dataclass(slots=True)
@@ -117,6 +119,7 @@ class Bid:
     client_order_id: str
     family: int
     period: int
+    tariff: int  # the version of its entry: the core keeps its fee, and its trades are stamped with it
 
 
 @dataclass(slots=True)
@@ -153,6 +156,8 @@ class Obligation:
     fix_at_trade_micro: int
     lease_lots: int  # lot-periods of the whole lease
     lease_moving_micro: int
+    traded_ns: int = 0
+    ref_micro: int = 0  # BB6, fixed when its period was settled but the lease could not be decided yet; 0 = not yet
     instead_of: int = 0  # BB2: the obligation whose failed lots this one makes up; 0 = traded
     reading: Reading = field(default_factory=Reading)
 

@@ -44,6 +44,7 @@ class Deal:
     moving_micro: int = 0
     lease_lots: int = 0  # lot-periods of the whole block; 0 = each obligation stands alone
     lease_moving_micro: int = 0
+    tariff: int = 0  # 0 = the one in force
 
     def take_moving(self) -> int:
         """The cost of moving the data, once."""
@@ -163,7 +164,7 @@ def submit(v: Venue, command: SubmitTask) -> None:
     families = eligible_families(v, task)
     if try_fill(v, entry, families):
         return
-    explanation = explain(v, entry)
+    entry.why = explanation = explain(v, entry)
     entry.dies_ns = _dies_ns(v, task, families)
     if task.lane == "emergency" or entry.dies_ns <= state.now_ns:  # the data cannot be anywhere in time
         end_task(v, entry, "expired", explanation)
@@ -188,7 +189,7 @@ def _dies_ns(v: Venue, task: Task, families: list[Eligible]) -> int:
     length = 1 if task.shape == "bulk" else task.periods
     last = v.periods.at(task.deadline_ns) - length
     latest = v.periods.gate(last)
-    if task.data_mb and families:
+    if task.data_mb and families and task.shape != "bulk":  # a bulk task may have its data somewhere already
         delays = [moving[1] for e in families if (moving := v.state.catalogue.moving(task.data_mb, task.data_region, e.region))]
         latest = min(latest, v.periods.start(last) - min(delays, default=0) + 1)
     return min(latest, task.valid_until_ns) if task.valid_until_ns else latest
@@ -197,13 +198,20 @@ def _dies_ns(v: Venue, task: Task, families: list[Eligible]) -> int:
 def try_fill(v: Venue, entry: TaskEntry, families: list[Eligible]) -> bool:
     """One try (RT6) over some of the task's families; True when the task is complete."""
     if entry.task.shape == "bulk":
-        plan = best_bulk(v, entry, families)
-        return plan is not None and _fill_bulk(v, entry, plan)
+        return _try_bulk(v, entry, families)
     found = best_block(v, entry.task, families, entry.budget_micro)
     if found is None:
         return False
     _fill_block(v, entry, found)
     return True
+
+
+def _try_bulk(v: Venue, entry: TaskEntry, families: list[Eligible]) -> bool:
+    """One plan after the other, each in one region where data moves, until nothing more lies within the budget."""
+    while (plan := best_bulk(v, entry, families)) is not None:
+        if _fill_bulk(v, entry, plan):
+            return True
+    return False
 
 
 def _fill_block(v: Venue, entry: TaskEntry, found: Candidate) -> None:
@@ -240,6 +248,7 @@ def _fill_bulk(v: Venue, entry: TaskEntry, plan: BulkPlan) -> bool:
     deal = Deal(
         task.participant, task.client_order_id, f"task:{task.client_order_id}",
         last_period=v.periods.at(task.deadline_ns) - 1, moving_micro=plan.moving_micro,
+        lease_lots=plan.lot_periods, lease_moving_micro=plan.moving_micro,
     )  # fmt: skip
     _pay_moving(v, entry, deal, plan.moving_micro)
     if plan.region:
@@ -348,13 +357,19 @@ def cancel(v: Venue, command: CancelTask) -> None:
 
 
 def explain_dying(v: Venue, now_ns: int) -> list[tuple[int, Explanation]]:
-    """Tasks that die when time moves to now_ns, by moment, explained while their last chance is still open."""
+    """Tasks that die when time moves to now_ns, by moment, explained while their last chance is still open.
+
+    Where that proposes nothing (a block half released, say), what was proposed at entry stands (decision 0006).
+    """
     dying: dict[int, Explanation] = {}
     while v.deaths and v.deaths[0][0] <= now_ns:
         moment, number = heappop(v.deaths)
         entry = v.state.tasks.get(number)
         if entry is not None and entry.dies_ns == moment and number not in dying:  # `reroute` may have moved its end
-            dying[number] = explain(v, entry)
+            last, first = explain(v, entry), entry.why
+            if not last.relaxations and first.relaxations:
+                last = Explanation(last.reason, first.binding, first.relaxations, is_of_entry=True)
+            dying[number] = last
     return list(dying.items())
 
 
@@ -365,20 +380,23 @@ def expire(v: Venue, dying: list[tuple[int, Explanation]]) -> None:
 
 
 def drain(v: Venue) -> None:
-    """RT5: tries waiting tasks whose window meets dirty hours, by family, then standard, economy, then entry stamp."""
+    """RT5: tries every waiting task whose window meets a dirty hour of a family it may use: standard, economy, entry stamp.
+
+    Over all dirty families at once (decision 0008): a task takes the best of all of them, so it must have its turn in all.
+    """
     state = v.state
     while state.dirty:
         dirty, state.dirty = state.dirty, {}
-        tried: set[int] = set()
-        for family in sorted(dirty):
-            periods = dirty[family]
-            waiting = sorted(v.waiting_in_family.get(family, ()), key=v.drain_key)
-            for number in waiting:
-                entry = state.tasks.get(number)
-                if entry is not None and number not in tried and _meets(v, entry.task, periods):
-                    tried.add(number)
-                    families = [e for e in v.task_families[number] if e.family in dirty or entry.task.shape == "bulk"]
-                    try_fill(v, entry, families)
+        concerned = {
+            number
+            for family, periods in dirty.items()
+            for number in v.waiting_in_family.get(family, ())
+            if _meets(v, state.tasks[number].task, periods)
+        }
+        for number in sorted(concerned, key=v.drain_key):
+            entry = state.tasks[number]
+            families = [e for e in v.task_families[number] if e.family in dirty or entry.task.shape == "bulk"]
+            try_fill(v, entry, families)
 
 
 def drain_beside(v: Venue, who: str, amount: int, reference: str) -> None:

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import Any
 
 import matching_core
-from exchange.domain import admin, delivery, offers, orders, plain, settle_run, tasks
+from exchange.domain import admin, delivery, money, offers, orders, plain, settle_run, tasks
 from exchange.domain import commands as c
 from exchange.domain.events import Refused, Replayed
 from exchange.domain.indexes import Indexes
@@ -79,6 +79,7 @@ class Key:
     body_hash: str
     seq: int
     time_ns: int
+    code: int = 0  # of the refusal; 0 = it was applied
 
 
 @dataclass(slots=True)
@@ -109,26 +110,38 @@ class Venue(Indexes):
     ) -> list:
         """The events of one command, in order; total over user mistakes."""
         self._seq, self.events = seq, []
-        try:
-            if 0 < valid_until_ns < self.now_ns:
-                raise Refusal(VenueReason.EXPIRED_COMMAND, "valid_until has passed in log time", "send it anew")
-            if idem_key and (known := self.keys.used.get(idem_key.hex())):
-                self._replay(command, known, body_hash)
-            else:
-                HANDLERS[type(command)](self, command)
-                self._withdraw_stopped()
-                if idem_key:
-                    self.keys.used[idem_key.hex()] = Key(body_hash.hex(), seq, self.now_ns)
-        except Refusal as no:
-            assert not self.events, (command, self.events)
-            name, code = type(command).__name__, wire_code(no.reason)
-            self.events = [Refused(name, reference_of(command), code, no.reason.name, no.message, no.hint)]
+        if idem_key and (known := self.keys.used.get(idem_key.hex())):
+            self._replay(command, known, body_hash)
+        elif 0 < valid_until_ns < self.now_ns:
+            self._refuse(command, Refusal(VenueReason.EXPIRED_COMMAND, "valid_until has passed in log time", "send it anew"))
+        else:
+            code = self._run(command)
+            if idem_key:
+                self.keys.used[idem_key.hex()] = Key(body_hash.hex(), seq, self.now_ns, code)
         return self.events
 
+    def _run(self, command) -> int:
+        """Hands a command to its leaf; 0, or the code of the refusal."""
+        try:
+            HANDLERS[type(command)](self, command)
+            self._withdraw_stopped()
+        except Refusal as no:
+            assert not self.events, (command, self.events)
+            return self._refuse(command, no)
+        return 0
+
+    def _refuse(self, command, no: Refusal) -> int:
+        code = wire_code(no.reason)
+        self.emit(Refused(type(command).__name__, reference_of(command), code, no.reason.name, no.message, no.hint))
+        return code
+
     def _replay(self, command, known: Key, body_hash: bytes) -> None:
+        """The same id again: the first answer stands, a refusal too; with other content it is a mistake."""
         if known.body_hash != body_hash.hex():
-            raise Refusal(VenueReason.KEY_REUSED, "this client id was used with other content", "use a new client id")
-        self.emit(Replayed(type(command).__name__, reference_of(command), known.seq))
+            hint = "use a new client id"
+            self._refuse(command, Refusal(VenueReason.KEY_REUSED, "this client id was used with other content", hint))
+        else:
+            self.emit(Replayed(type(command).__name__, reference_of(command), known.seq, known.code))
 
     def _withdraw_stopped(self) -> None:
         """HM5: asks of providers whose margin fell short leave together, after everything else of the command."""
@@ -137,6 +150,7 @@ class Venue(Indexes):
             self.stopped.discard(name)
             for number in sorted(self.offers_of_participant.get(name, ())):
                 offers.withdraw_unsold(self, self.state.offers[number], "margin")
+            money.top_up(self, name)  # what the asks' margin frees secures what is sold
 
     def emit(self, event) -> None:
         """Reports an event of the command at hand."""

@@ -438,7 +438,7 @@ class Teller:
         if why.reason == "CANCELED":
             return ""
         change = next((r.change for r in why.relaxations if r.dimension == why.binding), "")
-        return f" {why.reason}" + (f", {why.binding}: {change}" if change else "")
+        return f" {why.reason}" + (f", {why.binding}: {change}" if change else "") + (" (at entry)" if why.is_of_entry else "")
 
     def _settled(self, event: e.Settled) -> str:
         damages = f" damages {format_micro(event.damages_micro)}" if event.damages_micro else ""
