@@ -99,7 +99,7 @@ def make_obligation(
         moving_micro=moving, margin_micro=0, tariff=deal.tariff or v.tariff.version, checkpoint=deal.checkpoint,
         on_break=deal.on_break, last_period=deal.last_period or period, fix_at_trade_micro=fix_micro,
         lease_lots=deal.lease_lots or lots, lease_moving_micro=deal.lease_moving_micro if deal.lease_lots else moving,
-        traded_ns=state.now_ns, reading=Reading(),
+        reading=Reading(),
     )  # fmt: skip
     state.obligations[number] = obligation
     v.index_obligation(obligation)

@@ -10,7 +10,7 @@ from exchange.domain.events import Acknowledged, FixSet, ReadingTaken
 from exchange.domain.instrument import book_id
 from exchange.domain.offers import price_to_ticks
 from exchange.domain.reasons import Refusal, VenueReason
-from exchange.domain.state import Fix, Obligation
+from exchange.domain.state import Fix, Obligation, Outage
 from exchange.domain.units import NS_PER_MINUTE
 
 if TYPE_CHECKING:
@@ -94,19 +94,20 @@ def announce_outage(v: Venue, command: AnnounceOutage) -> None:
     if command.end_ns <= v.state.now_ns:
         raise Refusal(VenueReason.INVALID_WINDOW, "the outage has passed")
     settled_ns = v.periods.start(v.state.settled_end)
-    known = [outage for outage in site.outages if outage[1] > settled_ns]  # older ones decide nothing any more
+    known = [outage for outage in site.outages if outage.end_ns > settled_ns]  # older ones decide nothing any more
     if len(known) >= MAX_OUTAGES:
         raise Refusal(VenueReason.INVALID_WINDOW, f"{MAX_OUTAGES} outages of this site are announced already")
+    known.append(Outage(command.start_ns, command.end_ns, v.state.now_ns, v.state.next_number))
     site.outages = known
-    site.outages.append((command.start_ns, command.end_ns, v.state.now_ns))
     v.emit(Acknowledged("AnnounceOutage", command.site))
 
 
 def lambda_ppm(v: Venue, due: Obligation) -> int:
     """BB6: the smaller lambda where an outage over the period was announced after the sale and before its gate."""
     start, end, gate = v.periods.start(due.period), v.periods.start(due.period + 1), v.periods.gate(due.period)
-    for out_start, out_end, announced in v.state.sites[due.site].outages:
-        if out_start < end and start < out_end and due.traded_ns <= announced < gate:
+    for outage in v.state.sites[due.site].outages:
+        is_in_time = due.number < outage.next_number and outage.announced_ns < gate
+        if outage.start_ns < end and start < outage.end_ns and is_in_time:
             return v.settings.lambda_announced_ppm
     return v.settings.lambda_ppm
 

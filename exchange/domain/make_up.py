@@ -58,7 +58,7 @@ def _take_period(v: Venue, due: Obligation, lots: int) -> int | None:
 
 def _is_out(v: Venue, site, period: int) -> bool:
     start, end = v.periods.start(period), v.periods.start(period + 1)
-    return any(out_start < end and start < out_end for out_start, out_end, _ in site.outages)
+    return any(outage.start_ns < end and start < outage.end_ns for outage in site.outages)
 
 
 def carry(v: Venue, due: Obligation, line: Line, period: int) -> None:

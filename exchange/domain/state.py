@@ -32,6 +32,16 @@ class Attestation:
 
 
 @dataclass(slots=True)
+class Outage:
+    """A window in which a site will not deliver, as its provider announced it."""
+
+    start_ns: int
+    end_ns: int
+    announced_ns: int
+    next_number: int  # what was sold before has a smaller obligation number
+
+
+@dataclass(slots=True)
 class Site:
     """One data centre; `account` is its own core account, so that capacity (RT1) and asks are kept per site."""
 
@@ -40,7 +50,7 @@ class Site:
     region: str
     account: int
     attestations: list[Attestation] = field(default_factory=list)
-    outages: list[tuple[int, int, int]] = field(default_factory=list)  # start_ns, end_ns, announced_ns
+    outages: list[Outage] = field(default_factory=list)
 
     def attested(self, chip: str, period: int) -> int:
         """Lots attested for a period; the latest word that covers it counts."""
@@ -156,7 +166,6 @@ class Obligation:
     fix_at_trade_micro: int
     lease_lots: int  # lot-periods of the whole lease
     lease_moving_micro: int
-    traded_ns: int = 0
     ref_micro: int = 0  # BB6, fixed when its period was settled but the lease could not be decided yet; 0 = not yet
     instead_of: int = 0  # BB2: the obligation whose failed lots this one makes up; 0 = traded
     reading: Reading = field(default_factory=Reading)
