@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import date
+from io import BytesIO
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,8 +24,32 @@ if TYPE_CHECKING:
 JSON_SCHEMA = 1  # raised when a key of --json changes its meaning
 DAMAGED, NOT_FOUND, UNAVAILABLE, CANNOT_WRITE = 65, 66, 69, 73
 TOP = 12  # rows of a long table that are shown
-PLAIN_WIDTH = 160  # columns where the output is no terminal
+NO_LIMIT = 100_000  # columns where the output is no terminal: every line as wide as its content
+PNG_START = b"\x89PNG\r\n\x1a\n"
 CHIPS_IN_PLOT = 8
+
+# Keys of summary.json in words; a key that is not here is shown with blanks for underscores.
+WORDS = {
+    "name": "kind of run",
+    "engine": "matching engine",
+    "filled": "tasks filled whole",
+    "partly": "tasks filled in part",
+    "unfilled": "tasks not filled",
+    "waiting": "of these, still waiting at the end",
+    "source_tasks": "tasks in the input (a long one is bought in pieces)",
+    "source_filled": "tasks in the input of which every piece was filled",
+    "source_unfilled": "tasks in the input of which a piece was not filled",
+    "notional": "value of all trades (price x card-hours), yuan",
+    "rounding_waste_card_hours": "card-hours bought beyond use, by whole lots and periods",
+    "ledger_sum": "sum of all accounts (must be 0), micro-yuan",
+    "commands": "commands in the journal",
+    "resumed_commands": "commands taken from an interrupted run",
+    "state_hash": "hash of the venue's state at the end",
+    "market_s": "time the market took on this machine, seconds",
+    "wall_s": "time in all on this machine, seconds",
+    "tasks_per_s": "tasks per second on this machine",
+}
+NO_QUANTITY = frozenset(("name", "command", "seed", "engine", "state_hash"))
 
 command = typer.Typer()
 
@@ -37,18 +65,18 @@ def report(
     ),
     as_json: bool = typer.Option(False, "--json", "-j", help="One JSON object instead of tables."),
     plot: Path | None = typer.Option(
-        None, metavar="FILE.png", help="Also draw price and volume by hour of the day."
+        None, metavar="FILE.png", help="Also draw price and volume by hour of the day; replaces a PNG only."
     ),
 ) -> None:
     """Show what a run came to: fills, prices, why tasks stayed unfilled, settlement, statements.
 
-    Exit codes: 0 fine, 65 a file is damaged, 66 no such run, participant or day, 69 --plot without matplotlib,
-    73 the chart cannot be written.
+    Exit codes: 0 fine, 2 no such option or day, 65 a file is damaged, 66 nothing there of that run, participant or day,
+    69 --plot without matplotlib, 73 the chart cannot be written.
     """
     from exchange.adapters.exporters.results import Damaged, NotFound, Results
 
-    if day and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", day, re.ASCII):
-        raise typer.BadParameter(f"{day!r} is no day; write it like 2026-11-23", param_hint="--day")
+    check_day(day)
+    check_plot(plot)
     try:
         results = Results(folder)
         content = gather(results, day, participant)
@@ -56,14 +84,57 @@ def report(
             content["plot"] = draw(results, plot)
     except NotFound as error:
         fail(NOT_FOUND, str(error))
-    except (Damaged, KeyError, UnicodeDecodeError) as error:
+    except KeyError as error:
+        fail(DAMAGED, f"a file in {folder} is not as a run leaves it: it has no column {error}")
+    except (Damaged, UnicodeDecodeError) as error:
         fail(DAMAGED, f"a file in {folder} is not as a run leaves it: {error}")
     except OSError as error:
         fail(NOT_FOUND, f"cannot be read: {error}")
     if as_json:
-        typer.echo(json.dumps({"schema": JSON_SCHEMA, **content}, indent=2, ensure_ascii=False))
+        put(json.dumps({"schema": JSON_SCHEMA, **content}, indent=2, ensure_ascii=False) + "\n")
     else:
-        show(content)
+        put(for_people(content))
+
+
+def check_day(day: str) -> None:
+    """Exit 2 where it is no day of the calendar."""
+    try:
+        if day and date.fromisoformat(day).isoformat() != day:
+            raise ValueError(day)
+    except ValueError:
+        raise typer.BadParameter(f"{day!r} is no day; write it like 2026-11-23", param_hint="--day") from None
+
+
+def check_plot(path: Path | None) -> None:
+    """Exit 2 where the name does not end in .png, 73 where something else than a PNG has it already."""
+    if path is None:
+        return
+    if path.suffix.lower() != ".png":
+        raise typer.BadParameter(
+            f"the chart is a PNG: let the name end in .png, not {path.name!r}", param_hint="--plot"
+        )
+    try:
+        if not path.exists():
+            return
+        is_png = path.is_file() and _begins_with(path, PNG_START)
+    except OSError as error:
+        fail(CANNOT_WRITE, f"the chart cannot be written: {error}")
+    if not is_png:
+        fail(CANNOT_WRITE, f"{path} is there and no PNG, so it is kept: name another file, or move this one away")
+
+
+def _begins_with(path: Path, start: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(start)) == start
+
+
+def put(text: str) -> None:
+    """Writes to stdout; a reader that has seen enough (`| head`) ends the command as if all was read."""
+    try:
+        typer.echo(text, nl=False)  # flushes
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
 
 
 def fail(code: int, message: str) -> NoReturn:
@@ -109,13 +180,22 @@ def accounts_of_day(results: Results, day: str) -> list[dict[str, str]]:
 # --- for people ---------------------------------------------------------------------------------------------
 
 
-def show(content: dict[str, Any]) -> None:
-    """Tables on a terminal, plain columns elsewhere."""
+def for_people(content: dict[str, Any]) -> str:
+    """Tables as wide as the terminal (COLUMNS, where set), plain columns that are never broken elsewhere."""
     from rich.console import Console
 
+    is_terminal = sys.stdout.isatty()
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PLAIN_WIDTH, no_color=True)
+    if not is_terminal:
+        console = Console(highlight=False, width=NO_LIMIT, no_color=True, force_terminal=False)
+    with console.capture() as captured:
+        show(console, content)
+    text = captured.get()
+    return text if is_terminal else "".join(f"{row.rstrip()}\n" for row in text.splitlines())
+
+
+def show(console: Console, content: dict[str, Any]) -> None:
+    """The tables that belong to what was asked."""
     if "statement" in content:
         show_statement(console, content["statement"])
     elif "accounts" in content:
@@ -153,19 +233,12 @@ def show_run(console: Console, content: dict[str, Any]) -> None:
 def show_summary(console: Console, summary: dict[str, Any], settlement: dict[str, Any]) -> None:
     """Every plain value of summary.json that no later table repeats."""
     repeated = {"schema", "damages_cut", *settlement}
-    plain = {
-        key: value
+    rows = [
+        [WORDS.get(key) or key.replace("_", " "), value if key in NO_QUANTITY else grouped(value)]
         for key, value in summary.items()
         if isinstance(value, int | float | str) and value != "" and key not in repeated
-    }
-    table(
-        console,
-        "Run",
-        ("", ""),
-        [[key.replace("_", " "), value] for key, value in plain.items()],
-        names=2,
-        top=0,
-    )
+    ]
+    table(console, "Run", ("", ""), rows, names=2, top=0)
     for note in summary.get("notes") or ():
         line(console, f"note: {note}")
 
@@ -176,16 +249,16 @@ def show_unfilled(console: Console, unfilled: list[dict[str, Any]]) -> None:
     for item in unfilled:
         changes = sorted(item["cheapest_change"].items(), key=lambda pair: (-pair[1], pair[0]))
         rows.append(
-            [item["in_words"], ", ".join(f"{name} ({n})" for name, n in changes) or "-", item["tasks"]]
+            [item["in_words"], ", ".join(f"{name} ({n:,})" for name, n in changes) or "-", item["tasks"]]
         )
     table(console, "Tasks not filled whole", ("why", "cheapest single change", "tasks"), rows, names=2)
 
 
 def show_settlement(console: Console, settlement: dict[str, Any]) -> None:
     """Obligations by status and sums."""
-    statuses = ", ".join(f"{n} {status}" for status, n in settlement["by_status"].items())
+    statuses = ", ".join(f"{n:,} {status.replace('_', ' ')}" for status, n in settlement["by_status"].items())
     rows = [
-        ("obligations settled", f"{settlement['obligations']} ({statuses})" if statuses else "0"),
+        ("obligations settled", f"{settlement['obligations']:,} ({statuses})" if statuses else "0"),
         ("compute paid by buyers", settlement["paid"]),
         ("  of which to the hosts", settlement["to_host"]),
         ("  of which region shares", settlement["region_share"]),
@@ -203,18 +276,23 @@ def show_statements_place(console: Console, folder: str, statements: dict[str, A
     """Where the statements are and how to read one."""
     days = statements["days"]
     span = f", {days[0]} to {days[-1]}" if days else ""
-    line(console, f"{statements['files']} statements in {statements['folder']}{span}; index.csv lists them.")
+    line(console, f"{statements['files']:,} statements in {statements['folder']}{span}; index.csv lists them.")
     line(console, f"One of them: cpx report {folder} --participant NAME [--day YYYY-MM-DD]")
 
 
 def show_statement(console: Console, statement: dict[str, Any]) -> None:
     """Head and lines of one statement."""
-    table(
-        console, "", ("", "", ""), [row + [""] * (3 - len(row)) for row in statement["head"]], names=1, top=0
-    )
-    columns = ("time", "what", "counterparty", "obligation", "reference", "instrument", "amount_yuan")
-    rows = [[row[name] for name in columns] for row in statement["lines"]]
-    table(console, "Lines", columns, rows, names=6, top=0)
+    head = [
+        [row[0], grouped(row[1]) if row[2:] == ["yuan"] or row[0] == "number of lines" else row[1], *row[2:]]
+        for row in statement["head"]
+    ]
+    table(console, "", ("", "", ""), [row + [""] * (3 - len(row)) for row in head], names=3, top=0)
+    columns = (
+        "time", "what", "counterparty", "obligation", "reference", "instrument", "cards", "card_hours", "price",
+        "amount_yuan",
+    )  # fmt: skip
+    rows = [[row["time"][11:19], *(row[name] for name in columns[1:])] for row in statement["lines"]]
+    table(console, "Lines, by the venue's time of day", columns, rows, names=6, top=0)
     others = [day for day in statement["days"] if ["day", day] != statement["head"][2][:2]]
     if others:
         line(console, f"Other days: {', '.join(others)} (--day)")
@@ -230,7 +308,7 @@ def table(
     names: int,
     top: int = TOP,
 ) -> None:
-    """A table; the first `names` columns are text, the others numbers; more than `top` rows are cut, which is told."""
+    """A table; the first `names` columns are text, the others numbers, in threes; more than `top` rows are cut (told)."""
     from rich import box
     from rich.table import Table
 
@@ -241,17 +319,24 @@ def table(
         box=box.SIMPLE_HEAD if console.is_terminal else None,
     )  # fmt: skip
     for place, column in enumerate(columns):
+        is_text = place < names
         made.add_column(
-            column.replace("_", " "), justify="left" if place < names else "right", overflow="fold"
+            column.replace("_", " "), justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text
         )
     for row in shown:
-        made.add_row(*(safe(str(cell)) for cell in row))
+        made.add_row(*(safe(str(cell) if n < names else grouped(cell)) for n, cell in enumerate(row)))
     console.print(made)
     if len(shown) < len(rows):
-        line(console, f"  and {len(rows) - len(shown)} more")
+        line(console, f"  and {len(rows) - len(shown):,} more")
     elif not rows:
         line(console, "  none")
     console.print()
+
+
+def grouped(cell: object) -> str:
+    """A number with commas between thousands; anything else as it is."""
+    found = re.fullmatch(r"(-?)(\d+)(\.\d+)?( %)?", str(cell), re.ASCII)
+    return f"{found[1]}{int(found[2]):,}{found[3] or ''}{found[4] or ''}" if found else str(cell)
 
 
 def line(console: Console, text: str) -> None:
@@ -303,12 +388,13 @@ def draw(results: Results, path: Path) -> str:
         axes.set_axisbelow(True)
     if chips:
         top.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    made = BytesIO()
+    figure.savefig(made, format="png", dpi=110)
+    pyplot.close(figure)
     try:
-        figure.savefig(path, format="png", dpi=110)
+        path.write_bytes(made.getvalue())
     except OSError as error:
         fail(CANNOT_WRITE, f"the chart cannot be written: {error}")
-    finally:
-        pyplot.close(figure)
     return str(path)
 
 

@@ -22,14 +22,13 @@ EMPTY: Purses = (0, 0, 0, 0, 0)
 GROUPS = ("Free", "Escrow", "Security")
 GROUP_OF_BUCKET = (0, 0, 1, 2, 2)
 
-SHARE_KINDS = frozenset(("share", "moving_share"))  # lines even where a buyer is its own recipient
-OBLIGATION_KINDS = frozenset(
-    ("payout", "share", "exchange_fee", "moving_share", "moving_paid", "refund", "damages")
-)
+# Lines even where payer and payee are the same account (a bid that met the own ask, a share of one's own hours).
+PAID_KINDS = frozenset(("payout", "share", "exchange_fee", "moving_share", "moving_paid", "damages"))
+OBLIGATION_KINDS = PAID_KINDS | {"refund"}
 
 
 class Line(NamedTuple):
-    """A move between two accounts (numbers of `Ledger.accounts`); obligation 0 and reference "" where there is none."""
+    """A move between accounts (numbers of `Ledger.accounts`); obligation 0 and reference "" where there is none."""
 
     entry: int
     source: int
@@ -115,7 +114,7 @@ class Ledger:
         self._purses[target][to_bucket] += amount
         self._touched.add(source)
         self._touched.add(target)
-        if source != target or move.kind in SHARE_KINDS:
+        if source != target or move.kind in PAID_KINDS:
             self._add_line(source, target, move)
         from_group, to_group = (
             3 * source + GROUP_OF_BUCKET[from_bucket],

@@ -1,14 +1,16 @@
 """Statements: per account and venue day, opening + lines = closing; and the parts of every delivered price (CA3).
 
-A line is a move between two accounts, seen from one of them. What stays inside an account (holds, margins, a refund out
-of escrow) is no line: it shows in how the closing balance is split.
+A line is a move between two accounts, seen from one of them; who trades with himself reads both sides. What only changes
+its purse (holds, margins, a refund out of escrow) is no line: it shows in how the closing balance is split.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from exchange.domain.events import Settled
 from exchange.domain.state import SYSTEM_ACCOUNTS
+from exchange.projections.deliveries import Deliveries
 from exchange.projections.ledger import EMPTY, DayClose, Ledger, Line, Purses
 from exchange.projections.tape import Tape, instrument_parts
 
@@ -24,7 +26,7 @@ _PART_OF_KIND = {
 _WORDS = {
     "deposit": ("deposit by a participant", "deposit"),
     "withdrawal": ("withdrawal", "withdrawal by a participant"),
-    "payout": ("compute, to the host", "compute delivered"),
+    "payout": ("compute, to the host", "compute delivered, net of shares"),
     "region": ("region share", "region share received"),
     "green": ("green share", "green share received"),
     "exchange_fee": ("exchange fee", "exchange fee received"),
@@ -36,7 +38,10 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class StatementLine:
-    """One line; amount_micro is positive for what came in. The buyer sees his task, the seller his offer."""
+    """One line; amount_micro is positive for what came in. The buyer sees his task, the seller his offer.
+
+    `lots` and `price_micro` belong to the obligation: the lots that were paid for, on damages those that were lost.
+    """
 
     seq: int
     time_ns: int
@@ -46,6 +51,8 @@ class StatementLine:
     reference: str
     instrument: str
     amount_micro: int
+    lots: int = 0
+    price_micro: int = 0  # 0 = no obligation
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +102,15 @@ class Delivered:
         return self.compute + self.region + self.green + self.moving + self.fee
 
 
-def statements(ledger: Ledger, tape: Tape) -> Iterator[Statement]:
+def statements(ledger: Ledger, tape: Tape, deliveries: Deliveries) -> Iterator[Statement]:
     """Every account with activity on every day, days in order, accounts in the order in which money first reached them.
 
     AssertionError where opening + lines is not the closing. O(moves).
     """
     last: dict[int, Purses] = {}
+    settled = {item.obligation_id: item for item in deliveries.settled}
     for close in ledger.days():
-        lines = _lines_of_day(ledger, tape, close)
+        lines = _lines_of_day(ledger, tape, settled, close)
         for number, closing in close.closing.items():
             opening = last.get(number, EMPTY)
             statement = Statement(
@@ -113,33 +121,45 @@ def statements(ledger: Ledger, tape: Tape) -> Iterator[Statement]:
             yield statement
 
 
-def _lines_of_day(ledger: Ledger, tape: Tape, close: DayClose) -> dict[int, list[StatementLine]]:
+def _lines_of_day(
+    ledger: Ledger, tape: Tape, settled: dict[int, Settled], close: DayClose
+) -> dict[int, list[StatementLine]]:
     found: dict[int, list[StatementLine]] = {}
     for index in range(close.first_line, close.end_line):
         line = ledger.line(index)
-        if line.source != line.target:
-            found.setdefault(line.source, []).append(_seen_from(ledger, tape, line, 0))
-            found.setdefault(line.target, []).append(_seen_from(ledger, tape, line, 1))
+        item = settled.get(line.obligation)
+        for side, account in enumerate((line.source, line.target)):
+            found.setdefault(account, []).append(_seen_from(ledger, tape, line, side, item))
     return found
 
 
-def _seen_from(ledger: Ledger, tape: Tape, line: Line, side: int) -> StatementLine:
+def _seen_from(ledger: Ledger, tape: Tape, line: Line, side: int, item: Settled | None) -> StatementLine:
     """A line as its payer (side 0) or payee (side 1) reads it."""
     own, other = (line.source, line.target) if side == 0 else (line.target, line.source)
-    reference, instrument = line.reference, ""
+    reference, instrument, price_micro = line.reference, "", 0
     trade = tape.by_obligation.get(line.obligation)
     if trade is not None:
-        fact, name = trade.fact, ledger.accounts[own]
-        instrument = tape.instrument(line.obligation)
-        own_words = {fact.seller: f"offer {fact.offer_id}", fact.buyer: f"task {fact.task}"}
-        reference = own_words.get(name, "")
+        fact = trade.fact
+        instrument, price_micro = tape.instrument(line.obligation), fact.price_micro
+        names = {fact.seller: f"offer {fact.offer_id}", fact.buyer: f"task {fact.task}"}
+        is_provider_s_side = side == (0 if line.kind == "damages" else 1)
+        if fact.seller == fact.buyer and is_provider_s_side:
+            names[fact.seller] = f"offer {fact.offer_id}"
+        reference = names.get(ledger.accounts[own], "")
     seq, time_ns = ledger.moment(line)
     words = _WORDS.get(_word_key(ledger, tape, line), (line.kind, line.kind))
     amount = line.amount_micro if side else -line.amount_micro
-    other_name = ledger.accounts[other]
     return StatementLine(
-        seq, time_ns, words[side], other_name, line.obligation, reference, instrument, amount
-    )
+        seq, time_ns, words[side], ledger.accounts[other], line.obligation, reference, instrument, amount,
+        _lots(line, item), price_micro,
+    )  # fmt: skip
+
+
+def _lots(line: Line, item: Settled | None) -> int:
+    """What a line is about: lost lots for damages, else those that were paid for."""
+    if item is None:
+        return 0
+    return item.lost_lots if line.kind == "damages" else item.lots - item.lost_lots - item.made_up_lots
 
 
 def _word_key(ledger: Ledger, tape: Tape, line: Line) -> str:

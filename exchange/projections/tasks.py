@@ -18,7 +18,7 @@ from exchange.domain.events import (
     TaskFilled,
     TaskWaiting,
 )
-from exchange.domain.units import format_micro
+from exchange.domain.units import format_micro, parse_micro
 from exchange.projections.calendar import Calendar
 
 STATUSES = ("filled", "partly", "unfilled")
@@ -33,8 +33,9 @@ class TaskRecord:
     task: Task
     ending: str = "waiting"  # complete | waiting | expired | canceled | refused
     reason: str = ""  # of the binding explanation or refusal; "" when complete
-    binding: str = ""
+    binding: str = ""  # the cheapest of the relaxations; "" where there are none
     relaxations: tuple[Relaxation, ...] = ()
+    is_of_entry: bool = False  # the relaxations are those of the task's entry: at its end nothing single would have helped
     message: str = ""  # of a refusal, for people
     lot_periods: int = 0
     compute_micro: int = 0
@@ -42,7 +43,7 @@ class TaskRecord:
     fee_micro: int = 0
     waited_ns: int = 0  # from entry to the last fill, or to the end
     instrument: str = ""  # first hour of the first fill
-    rounding: str = ""  # what rounding up to whole periods and lots meant; told by who imported the task
+    rounding_card_hours: str = ""  # bought beyond use, by whole periods and lots; told by who imported the task
 
     @property
     def status(self) -> str:
@@ -65,7 +66,8 @@ class TaskRecord:
         """The relaxations (each alone would fill it), or the message of the refusal, for people."""
         if self.message:
             return self.message
-        return "; ".join(
+        when = "when it entered: " if self.is_of_entry else ""
+        return when + "; ".join(
             f"{step.dimension}: {step.change} "
             f"({format_micro(step.delivered_micro)} yuan in all, from {step.instrument})"
             for step in self.relaxations
@@ -113,8 +115,10 @@ class Tasks:
 
     @staticmethod
     def _explain(record: TaskRecord, explanation: Explanation) -> None:
-        record.reason, record.binding = explanation.reason, explanation.binding
-        record.relaxations = explanation.relaxations
+        record.reason, record.relaxations = explanation.reason, explanation.relaxations
+        record.is_of_entry = explanation.is_of_entry
+        dimensions = {step.dimension for step in explanation.relaxations}
+        record.binding = explanation.binding if explanation.binding in dimensions else ""
 
     def _end(self, end: TaskEnded, ts_ns: int) -> None:
         record = self._live.pop((end.participant, end.client_order_id))
@@ -122,10 +126,15 @@ class Tasks:
         record.waited_ns = ts_ns - record.entered_ns
         self._explain(record, end.explanation)
 
-    def tell_rounding(self, texts: dict[tuple[str, str], str]) -> None:
-        """What the importer rounded, in words, by (participant, client id)."""
+    def tell_rounding(self, card_hours: dict[tuple[str, str], str]) -> None:
+        """Card-hours bought beyond use, plain decimals by (participant, client id); only of tasks that bought any.
+
+        UnitError where a text is no decimal number.
+        """
+        texts = {key: format_micro(parse_micro(text, "card-hours"), 0) for key, text in card_hours.items()}
         for record in self.records:
-            record.rounding = texts.get((record.task.participant, record.task.client_order_id), "")
+            key = (record.task.participant, record.task.client_order_id)
+            record.rounding_card_hours = texts.get(key, "") if record.lot_periods else ""
 
     # --- what can be asked ---
 

@@ -26,7 +26,10 @@ _REASONS = {
     "INSUFFICIENT_FUNDS": "the buyer's free cash does not cover the hold",
 }
 
+_OF_BULK = {"NO_DEPTH": "nothing more is offered in the hours and regions it allows"}
 
-def reason_in_words(name: str) -> str:
-    """A reason for people; an unknown one is spelled out from its name."""
-    return _REASONS.get(name) or name.replace("_", " ").lower()
+
+def reason_in_words(name: str, shape: str = "") -> str:
+    """A reason for people, of a task of this shape; an unknown one is spelled out from its name."""
+    of_shape = _OF_BULK if shape == "bulk" else {}
+    return of_shape.get(name) or _REASONS.get(name) or name.replace("_", " ").lower()

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_days import T0, Day, H, full_day, made_up_day, offer, open_day, run_hours, task
+from small_days import T0, Day, H, full_day, made_up_day, offer, open_day, own_trade_day, run_hours, task
 
 from exchange.adapters.exporters import BooksDiffer, export_all
-from exchange.adapters.exporters.csv_files import SETTLEMENT, FileNames
+from exchange.adapters.exporters.csv_files import FileNames
 from exchange.adapters.exporters.writing import FORMULA_STARTS, cell_text, text_cell, whole_file
 from exchange.domain import commands as c
 from exchange.domain.units import MICRO, parse_micro
@@ -72,7 +72,7 @@ def test_settlement_csv_adds_up_row_by_row(run_folder: Path) -> None:
     rows = read(run_folder / "settlement.csv")
     assert Counter(row["status"] for row in rows).keys() == {"delivered", "short", "void"}
     for row in rows:
-        m = {name: parse_micro(row[name]) for name in SETTLEMENT[9:19]}
+        m = {name: parse_micro(row[name]) for name in SETTLEMENT_AMOUNTS}
         trade = trades[row["obligation"]]
         assert m["to_host"] + m["region_share"] + m["green_share"] == m["paid"]
         assert m["paid"] + m["fee"] + m["moving"] == m["delivered_price"]
@@ -80,6 +80,67 @@ def test_settlement_csv_adds_up_row_by_row(run_folder: Path) -> None:
         assert int(row["lots"]) == int(row["lost"]) + (m["paid"] * int(row["lots"])) // parse_micro(
             trade["cost"]
         )
+
+
+SETTLEMENT_AMOUNTS = (
+    "paid", "fee", "moving", "refund", "damages", "cut", "to_host", "region_share", "green_share", "delivered_price",
+)  # fmt: skip
+
+
+def test_settlement_csv_adds_up_for_a_trade_with_oneself(tmp_path: Path) -> None:
+    tariff = c.SetTariff(1, 0, 5_000, 2_500, 10_000, (c.Share("compute", "region:{host}", 10_000),))
+    day = own_trade_day(tariff=tariff)
+    export_all(day.projections, tmp_path, day.balances())
+    row, _ = read(tmp_path / "settlement.csv")
+    assert row["buyer"] == row["seller"] == "P1"
+    assert (row["paid"], row["to_host"], row["region_share"]) == ("8.00", "7.92", "0.08")
+    assert parse_micro(row["delivered_price"]) == parse_micro(row["paid"]) + parse_micro(row["fee"])
+
+
+def test_settlement_csv_leads_to_the_trade_the_task_the_offer_and_the_site(run_folder: Path, tmp_path: Path) -> None:
+    day = made_up_day()
+    export_all(day.projections, tmp_path, day.balances())
+    for folder in (run_folder, tmp_path):
+        trades = {row["trade_id"]: row for row in read(folder / "trades.csv")}
+        rows = read(folder / "settlement.csv")
+        assert rows
+        for row in rows:
+            trade = trades[row["trade_id"]]
+            for name in ("task", "offer", "site", "price", "buyer", "seller"):
+                assert row[name] == trade[name], name
+            kept = int(row["lots"]) - int(row["lost"]) - int(row["made_up"])
+            assert parse_micro(row["price"]) * kept == 10 * parse_micro(row["paid"])
+            assert parse_micro(row["cards"]) * 10 == int(row["lots"]) * MICRO == parse_micro(row["card_hours"]) * 10
+            assert row["period"].replace("T", "")[:8] == row["delivery_start"][:10].replace("-", "")
+            if not row["instead_of"]:
+                assert (row["delivery_start"], row["obligation"]) == (trade["delivery_start"], trade["obligation"])
+            assert int(row["delivery_start"][11:13]) == (int(row["period"][9:]) + 8) % 24  # Shanghai
+
+
+def test_rounding_is_a_number_that_can_be_summed(tmp_path: Path) -> None:
+    day = open_day()
+    day.do(offer("P1", "o1", 640, 8, end_ns=T0 + 7 * H), task("t1"), task("t2"))
+    day.projections.tasks.tell_rounding({("B1", "t1"): "0.690", ("B1", "t2"): "3"})
+    export_all(day.projections, tmp_path, day.balances())
+    assert [row["rounding_card_hours"] for row in read(tmp_path / "outcomes.csv")] == ["0.69", ""]
+
+
+def test_a_bulk_task_without_a_relaxation_has_its_reason_in_words_only(tmp_path: Path) -> None:
+    day = open_day()
+    day.do(offer("P2", "far", 10, 8), task("t", shape="bulk", max_latency_us=1))
+    export_all(day.projections, tmp_path, day.balances())
+    (row,) = read(tmp_path / "unfilled.csv")
+    assert (row["binding"], row["relaxations"]) == ("", "")
+    assert row["in_words"] == "nothing within the latency limit sells these chips"
+
+
+def test_a_bulk_task_that_bought_all_there_was_is_told_so(tmp_path: Path) -> None:
+    day = open_day()
+    day.do(offer("P1", "o", 10, 8), task("t", shape="bulk", lots=640, periods=6))
+    export_all(day.projections, tmp_path, day.balances())
+    (row,) = read(tmp_path / "unfilled.csv")
+    assert (row["status"], row["reason"], row["binding"]) == ("partly", "NO_DEPTH", "")
+    assert row["in_words"] == "nothing more is offered in the hours and regions it allows"
 
 
 def test_a_made_up_obligation_says_instead_of_which(tmp_path: Path) -> None:
@@ -132,6 +193,19 @@ def test_the_index_adds_up_and_leads_to_every_statement(day: Day, run_folder: Pa
     folder = run_folder / "statements"
     written = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
     assert {name for name in written if name.count("/") == 1} == files
+
+
+def test_a_line_of_an_obligation_has_cards_hours_and_price(run_folder: Path) -> None:
+    with (run_folder / "statements/2026-11-23/P1.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    end = rows.index([]) + 1
+    lines = [dict(zip(rows[end], row, strict=True)) for row in rows[end + 1 :]]
+    assert {bool(line["price"]) for line in lines} == {True, False}
+    for line in lines:
+        assert bool(line["obligation"]) == bool(line["price"]) == bool(line["cards"]) == bool(line["card_hours"])
+        if line["what"] == "compute delivered, net of shares":
+            gross = parse_micro(line["price"]) * parse_micro(line["card_hours"]) // MICRO
+            assert 0.96 * gross < parse_micro(line["amount_yuan"]) < gross
 
 
 INDEX_AMOUNTS = ("opening", "lines", "closing", "free", "held", "escrow", "margin", "bond")
@@ -227,6 +301,67 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
         file.write("half")
         raise RuntimeError("disk")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_statements_that_an_earlier_run_listed_and_this_one_lacks_are_removed(day: Day, tmp_path: Path) -> None:
+    export_all(day.projections, tmp_path, day.balances())
+    folder = tmp_path / "statements"
+    mine = folder / "2026-11-23" / "mine.csv"
+    mine.write_text("notes of my own\n")
+    before = {path.relative_to(folder).as_posix() for path in folder.rglob("*.csv")}
+    small = open_day()
+    files = export_all(small.projections, tmp_path, small.balances())
+    listed = {row["file"] for row in read(folder / "index.csv") if row["file"]}
+    left = {path.relative_to(folder).as_posix() for path in folder.rglob("*.csv")}
+    assert left == listed | {"index.csv", "2026-11-23/mine.csv"} < before
+    assert mine.read_text() == "notes of my own\n" and all(path.is_file() for path in files)
+
+
+@pytest.mark.parametrize("index", [b"", b"\xff\xfe", b"day,account\n2026-11-23,B1\n", b'file\n"open'])
+def test_an_index_that_cannot_be_read_removes_nothing(tmp_path: Path, index: bytes) -> None:
+    other = tmp_path / "statements" / "2026-11-23" / "other.csv"
+    other.parent.mkdir(parents=True)
+    other.write_text("statement of,other\n")
+    (tmp_path / "statements" / "index.csv").write_bytes(index)
+    day = open_day()
+    export_all(day.projections, tmp_path, day.balances())
+    assert other.is_file()
+
+
+def test_an_index_that_somebody_changed_removes_no_other_file(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "run" / "statements", tmp_path / "2026-11-23"
+    (folder / "2026-11-23").mkdir(parents=True)
+    outside.mkdir()
+    names = {"../../2026-11-23/a.csv": outside / "a.csv", "index.csv": folder / "index.csv"}
+    names |= {"2026-11-23/notes.csv": folder / "2026-11-23" / "notes.csv", "2026-11-24/a.csv": outside / "a.csv"}
+    (folder / "2026-11-23" / "notes.csv").write_text("my notes\n")
+    (outside / "a.csv").write_text("statement of,a\n")
+    (folder / "2026-11-24").symlink_to(outside, target_is_directory=True)
+    (folder / "2026-11-23" / "link.csv").symlink_to(outside / "a.csv")
+    listed = [*names, str(outside / "a.csv"), "2026-11-23/link.csv", "2026-11-25/gone.csv"]
+    (folder / "index.csv").write_text("\n".join(["file", *listed]) + "\n")
+    day = open_day()
+    export_all(day.projections, tmp_path / "run", day.balances())
+    assert all(path.is_file() for path in names.values()) and (folder / "2026-11-23" / "link.csv").is_symlink()
+
+
+def test_a_statement_that_says_the_same_is_not_written_again(day: Day, tmp_path: Path) -> None:
+    export_all(day.projections, tmp_path, day.balances())
+    same, other = (tmp_path / "statements" / "2026-11-23" / f"{name}.csv" for name in ("B1", "P1"))
+    other.write_text("statement of,P1\nold\n")
+    kept, replaced = same.stat().st_ino, other.read_bytes()
+    export_all(day.projections, tmp_path, day.balances())
+    assert same.stat().st_ino == kept and other.read_bytes() != replaced
+
+
+def test_a_file_that_cannot_be_written_goes_up_as_the_system_said_it(day: Day, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError):
+        export_all(day.projections, tmp_path / "file" / "out", day.balances())
+    (tmp_path / "out" / "prices.csv").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        export_all(day.projections, tmp_path / "out", day.balances())
+    assert not list((tmp_path / "out").glob("*.tmp"))
 
 
 def test_a_venue_without_trades_exports_too(tmp_path: Path) -> None:

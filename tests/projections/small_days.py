@@ -122,6 +122,16 @@ def run_promptly(day: Day, first: int, end: int, failing: tuple[int, ...] = ()) 
             day.do(c.SettlePeriod(T0 + (hour - 1) * H))
 
 
+def own_trade_day(partial: tuple[int, ...] = (), **more: Any) -> Day:
+    """P1's bids buy one card for hours 1 and 2 from P1's own offer at 8.00."""
+    day = open_day(**more)
+    code = "H800/g/L10/grid/20261123T0"
+    day.do(offer("P1", "o1", 10, 8))
+    day.do(*(c.PlaceOrder("P1", f"own{n}", f"{code}{n}", "buy", 8 * MICRO, 10) for n in (1, 2)))
+    run_hours(day, 1, 3, partial=partial)
+    return day
+
+
 def made_up_day() -> Day:
     """A block whose third hour comes short, is made up in hour 7, where it comes short again, and again in hour 8."""
     day = open_day()

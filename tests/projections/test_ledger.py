@@ -8,7 +8,19 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_days import T0, TARIFF, Day, H, full_day, made_up_day, offer, open_day, run_hours, task
+from small_days import (
+    T0,
+    TARIFF,
+    Day,
+    H,
+    full_day,
+    made_up_day,
+    offer,
+    open_day,
+    own_trade_day,
+    run_hours,
+    task,
+)
 
 from exchange.domain import commands as c
 from exchange.domain.events import Acknowledged, Moved, Settled
@@ -21,7 +33,8 @@ from exchange.projections.statements import Statement, delivered_prices, stateme
 
 
 def statements_of(day: Day) -> list[Statement]:
-    return list(statements(day.projections.ledger, day.projections.tape))
+    p = day.projections
+    return list(statements(p.ledger, p.tape, p.deliveries))
 
 
 def settled(day: Day) -> list[Settled]:
@@ -94,7 +107,7 @@ def test_any_moves_give_days_that_add_up(commands) -> None:  # type: ignore[no-u
         ledger.on_command(seq, now, None, events)
     for name in ("outside", "exchange", "A", "B", "C"):
         assert ledger.balance(name) == tuple(model[name, bucket] for bucket in BUCKETS)
-    found = list(statements(ledger, projections.tape))  # asserts opening + lines = closing
+    found = list(statements(ledger, projections.tape, projections.deliveries))  # asserts opening + lines = closing
     last: dict[str, tuple[int, ...]] = {}
     per_day: Counter[date] = Counter()
     for statement in found:
@@ -292,6 +305,68 @@ def test_a_buyer_who_is_a_recipient_of_shares_still_reads_the_whole_price() -> N
     assert day.projections.ledger.differences(day.balances()) == []
     buyer = next(statement for statement in statements_of(day) if statement.account == "B1")
     assert buyer.closing_micro == 10**12 - found.total + found.region
+
+
+# --- trades with oneself ----------------------------------------------------------------------------------
+
+
+def test_the_parts_of_a_trade_with_oneself_add_up_as_those_of_any_other() -> None:
+    day = own_trade_day()
+    parts = delivered_prices(day.projections.ledger, day.projections.tape)
+    assert [item.paid_micro for item in settled(day)] == [8 * MICRO] * 2
+    for item in settled(day):
+        found = parts[item.obligation_id]
+        assert found.compute == 8 * MICRO - found.region > 7_900_000
+        assert found.total == item.paid_micro + item.fee_micro
+    assert day.projections.ledger.differences(day.balances()) == []
+
+
+def test_who_trades_with_himself_reads_both_sides_of_it() -> None:
+    day = own_trade_day(partial=(2,))
+    mine = [line for s in statements_of(day) if s.account == "P1" for line in s.lines if line.obligation]
+    found = {(line.what, line.reference, line.lots): line.amount_micro for line in mine}
+    first, second = delivered_prices(day.projections.ledger, day.projections.tape).values()
+    assert found["compute, to the host", "task own1", 10] == -first.compute
+    assert found["compute delivered, net of shares", "offer o1", 10] == first.compute
+    assert found["compute, to the host", "task own2", 3] == -second.compute
+    damages = sum(item.damages_micro for item in settled(day))
+    assert found["damages paid", "offer o1", 7] == -damages < 0
+    assert found["damages received", "task own2", 7] == damages
+
+
+# --- quantities and prices --------------------------------------------------------------------------------
+
+
+def test_lots_times_price_of_a_line_is_the_compute_and_its_shares(day: Day) -> None:
+    paid = {item.obligation_id: item.paid_micro for item in settled(day)}
+    lots_lost = {item.obligation_id: item.lost_lots for item in settled(day)}
+    seen = set()
+    for statement in statements_of(day):
+        for line in statement.lines:
+            assert bool(line.price_micro) == bool(line.obligation)
+            if line.what.startswith("damages"):
+                assert line.lots == lots_lost[line.obligation] > 0
+            elif line.obligation:
+                assert line.lots * line.price_micro == 10 * paid[line.obligation]
+            seen.add(line.what)
+    assert {"damages received", "compute delivered, net of shares", "moving data, to the network"} <= seen
+
+
+def test_what_is_paid_for_is_what_was_neither_lost_nor_put_off(day: Day) -> None:
+    for whole in (day, made_up_day(), own_trade_day(partial=(1,))):
+        tape = whole.projections.tape
+        for item in settled(whole):
+            kept = item.lots - item.lost_lots - item.made_up_lots
+            assert 10 * item.paid_micro == kept * tape.by_obligation[item.obligation_id].fact.price_micro
+            assert item.delivered_lots >= kept  # what the guide says of delivered + lost + made_up
+
+
+def test_lots_that_ran_may_be_lost_with_those_that_failed() -> None:
+    day = open_day()
+    day.do(offer("P1", "o1", 30, 8), task("t", on_break="abandon", lots=30, periods=2))
+    run_hours(day, 1, 3, partial=(1,))
+    found = [(item.status, item.delivered_lots, item.lost_lots, item.paid_micro) for item in settled(day)]
+    assert found == [("short", 10, 30, 0), ("void", 0, 30, 0)]
 
 
 def test_only_the_four_system_accounts_are_not_participants(day: Day) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from small_days import T0, Day, H, offer, open_day, task
 
 from exchange.domain import commands as c
 from exchange.domain.events import Moved
-from exchange.domain.units import MICRO, NS_PER_SECOND
+from exchange.domain.units import MICRO, NS_PER_SECOND, UnitError
 from exchange.projections.tasks import TaskRecord
 from exchange.projections.words import reason_in_words
 
@@ -89,6 +90,15 @@ def test_a_waiting_task_tells_what_alone_would_fill_it() -> None:
     assert day.projections.tasks.totals()["waiting"] == 1
 
 
+def test_a_task_whose_last_chance_was_gone_keeps_the_advice_of_its_entry() -> None:
+    day = open_day()
+    day.do(offer("P1", "o", 640, 8), task("t", price_cap_micro=7 * MICRO), c.WithdrawOffer("P1", "o"))
+    day.do(c.AdvanceTime(T0 + 12 * H))
+    (record,) = day.projections.tasks.records
+    assert (record.ending, record.reason, record.binding) == ("expired", "NO_REACH", "cap")
+    assert record.explanation().startswith("when it entered: cap: 8.00 yuan a card-hour delivered")
+
+
 def test_a_task_that_waited_and_was_filled_has_no_reason_left() -> None:
     day = open_day()
     day.do(task("t"))
@@ -112,13 +122,30 @@ def test_an_older_task_filled_by_the_drain_of_a_new_one_is_not_confused_with_it(
     assert outcome == {"old": "filled", "new": "unfilled"}
 
 
-def test_rounding_is_told_by_the_importer() -> None:
+def test_rounding_is_told_by_the_importer_and_counts_for_what_was_bought() -> None:
     fresh = open_day()
-    fresh.do(task("t"), task("u"))
-    fresh.projections.tasks.tell_rounding({("B1", "t"): "0.5 h rounded up", ("B1", "unknown"): "nothing"})
-    assert [record.rounding for record in fresh.projections.tasks.records] == ["0.5 h rounded up", ""]
+    fresh.do(offer("P1", "o", 640, 8, end_ns=T0 + 7 * H), task("t"), task("u"), task("v"))
+    fresh.projections.tasks.tell_rounding({("B1", "t"): "0.69", ("B1", "u"): "1", ("B1", "unknown"): "2"})
+    found = [record.rounding_card_hours for record in fresh.projections.tasks.records]
+    assert found == ["0.69", "", ""]
+
+
+def test_rounding_in_words_is_refused() -> None:
+    with pytest.raises(UnitError):
+        open_day().projections.tasks.tell_rounding({("B1", "t"): "0.69 card-hours unused"})
+
+
+def test_a_constraint_without_a_relaxation_is_no_binding_one() -> None:
+    day = open_day()
+    day.do(offer("P1", "o", 640, 8), task("far", shape="bulk", max_latency_us=1))
+    day.do(task("late", shape="bulk", periods=1, deadline_ns=T0 + H // 2))
+    day.do(task("dear", shape="bulk", price_cap_micro=7 * MICRO), task("block", price_cap_micro=7 * MICRO))
+    found = {name: (record.binding, bool(record.relaxations)) for name, record in records(day).items()}
+    assert found == {"far": ("", False), "late": ("", False), "dear": ("cap", True), "block": ("cap", True)}
 
 
 def test_reasons_are_plain_words() -> None:
     assert reason_in_words("NO_DEPTH") == "no site has so many cards in every hour"
+    assert reason_in_words("NO_DEPTH", "bulk") == "nothing more is offered in the hours and regions it allows"
+    assert reason_in_words("NO_TIME", "bulk") == reason_in_words("NO_TIME")
     assert reason_in_words("SOME_NEW_REASON") == "some new reason"

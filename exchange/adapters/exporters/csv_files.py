@@ -5,16 +5,25 @@ are decimal yuan with no digit lost, times RFC 3339 in the venue's time zone, de
 (UTC).
 """
 
+import csv
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import ascii_letters, digits
 
-from exchange.adapters.exporters.writing import text_cell, write_rows, yuan_cell
+from exchange.adapters.exporters.writing import text_cell, write_rows, write_small, yuan_cell
 from exchange.domain.units import NS_PER_SECOND, format_scaled
 from exchange.projections import Projections
+from exchange.projections.calendar import Calendar
 from exchange.projections.prices import price_rows
-from exchange.projections.statements import Delivered, Statement, delivered_prices, statements
-from exchange.projections.tape import instrument_parts
+from exchange.projections.statements import (
+    Delivered,
+    Statement,
+    StatementLine,
+    delivered_prices,
+    statements,
+)
+from exchange.projections.tape import Trade, instrument_parts
 from exchange.projections.tasks import TaskRecord
 from exchange.projections.words import reason_in_words
 
@@ -29,17 +38,22 @@ PRICES = (
 ).split(",")
 OUTCOMES = (
     "task,participant,chip,shape,lane,cards,periods,card_hours_asked,card_hours_bought,status,ending,reason,compute,"
-    "moving,fee,total,delivered_per_card_hour,waited_s,first_instrument,entered,rounding"
+    "moving,fee,total,delivered_per_card_hour,waited_s,first_instrument,entered,rounding_card_hours"
 ).split(",")
 UNFILLED = "task,participant,chip,status,ending,reason,binding,in_words,relaxations".split(",")
 SETTLEMENT = (
-    "obligation,period,buyer,seller,instrument,lots,delivered,lost,status,paid,fee,moving,refund,damages,cut,"
-    "to_host,region_share,green_share,delivered_price,made_up,instead_of"
+    "obligation,trade_id,period,delivery_start,buyer,seller,task,offer,site,instrument,lots,cards,card_hours,price,"
+    "delivered,lost,made_up,status,paid,fee,moving,refund,damages,cut,to_host,region_share,green_share,delivered_price,"
+    "instead_of"
 ).split(",")
-LINES = "time,what,counterparty,obligation,reference,instrument,amount_yuan".split(",")
+LINES = (
+    "time,what,counterparty,obligation,reference,instrument,cards,card_hours,price,amount_yuan".split(",")
+)
 INDEX = "day,account,role,opening,lines,closing,free,held,escrow,margin,bond,n_lines,file".split(",")
 PURSE_WORDS = ("free", "held for tasks and orders", "in escrow for bought hours", "margin", "bond")
 SAFE_IN_FILE_NAMES = frozenset(ascii_letters + digits + "-_")
+STATEMENT_NAME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}/[A-Za-z0-9_%~-]+\.csv")
+STATEMENT_START = b"statement of,"
 
 
 def write_csv_files(projections: Projections, folder: Path) -> list[Path]:
@@ -62,12 +76,17 @@ def trades(projections: Projections) -> Rows:
         fact = trade.fact
         chip, region, latency_class, power, period = instrument_parts(fact.instrument)
         yield (
-            f"{trade.seq}-{trade.index}", calendar.text(trade.time_ns), calendar.text(fact.period_start_ns), text(chip),
+            trade_id(trade), calendar.text(trade.time_ns), calendar.text(fact.period_start_ns), text(chip),
             text(region), latency_class, power, period, fact.lots, calendar.cards_text(fact.lots),
             calendar.card_hours_text(fact.lots), yuan_cell(fact.price_micro), yuan_cell(fact.cost_micro),
             yuan_cell(fact.fee_micro), text(fact.buyer), text(fact.seller), text(fact.site), text(fact.task),
             text(fact.offer_id), "yes" if fact.is_block else "no", fact.tariff_version, fact.obligation_id,
         )  # fmt: skip
+
+
+def trade_id(trade: Trade) -> str:
+    """The number of the command, and the place among its trades."""
+    return f"{trade.seq}-{trade.index}"
 
 
 def prices(projections: Projections) -> Rows:
@@ -102,7 +121,7 @@ def _outcome(projections: Projections, record: TaskRecord) -> Sequence[object]:
         record.ending, record.reason, yuan_cell(record.compute_micro), yuan_cell(record.moving_micro),
         yuan_cell(record.fee_micro), yuan_cell(total), yuan_cell(per_card_hour) if record.lot_periods else "",
         format_scaled(record.waited_ns, NS_PER_SECOND, 0), text_cell(record.instrument),
-        calendar.text(record.entered_ns), text_cell(record.rounding),
+        calendar.text(record.entered_ns), record.rounding_card_hours,
     )  # fmt: skip
 
 
@@ -117,27 +136,34 @@ def unfilled(projections: Projections) -> Rows:
         if record.status != "filled":
             yield (
                 text_cell(record.task.client_order_id), text_cell(record.task.participant), _first_chip(record),
-                record.status, record.ending, record.reason, record.binding, reason_in_words(record.reason),
+                record.status, record.ending, record.reason, record.binding,
+                reason_in_words(record.reason, record.task.shape),
                 text_cell(record.explanation()),
             )  # fmt: skip
 
 
 def settlement(projections: Projections) -> Rows:
-    """One row per settled obligation, in that order; delivered_price includes the fee and adds up by parts (CA3)."""
+    """One row per settled obligation, in that order; delivered_price includes the fee and adds up by parts (CA3).
+
+    Trade, task, offer, site and price of made-up lots are those of the trade they go back to.
+    """
     yield SETTLEMENT
-    tape = projections.tape
+    tape, calendar = projections.tape, projections.calendar
     parts, nothing = delivered_prices(projections.ledger, tape), Delivered()
     for item in projections.deliveries.settled:
-        made_up = tape.made_up.get(item.obligation_id)
+        made_up, trade = tape.made_up.get(item.obligation_id), tape.by_obligation[item.obligation_id]
         paid = parts.get(item.obligation_id, nothing)
         amounts = (
             item.paid_micro, item.fee_micro, item.moving_micro, item.refund_micro, item.damages_micro,
             item.damages_cut_micro, paid.compute, paid.region, paid.green, paid.total,
         )  # fmt: skip
         yield (
-            item.obligation_id, instrument_parts(item.instrument).period, text_cell(item.buyer), text_cell(item.seller),
-            text_cell(item.instrument), item.lots, item.delivered_lots, item.lost_lots, item.status,
-            *map(yuan_cell, amounts), item.made_up_lots, made_up.instead_of if made_up else "",
+            item.obligation_id, trade_id(trade), instrument_parts(item.instrument).period,
+            calendar.text(item.period_start_ns), text_cell(item.buyer), text_cell(item.seller),
+            text_cell(trade.fact.task), text_cell(trade.fact.offer_id), text_cell(trade.fact.site),
+            text_cell(item.instrument), item.lots, calendar.cards_text(item.lots), calendar.card_hours_text(item.lots),
+            yuan_cell(trade.fact.price_micro), item.delivered_lots, item.lost_lots, item.made_up_lots, item.status,
+            *map(yuan_cell, amounts), made_up.instead_of if made_up else "",
         )  # fmt: skip
 
 
@@ -145,14 +171,17 @@ def settlement(projections: Projections) -> Rows:
 
 
 def write_statements(projections: Projections, folder: Path) -> list[Path]:
-    """A file per participant and day with activity; index.csv over all accounts, whose lines of a day add up to 0."""
-    names = FileNames()
+    """A file per participant and day with activity; index.csv over all accounts, whose lines of a day add up to 0.
+
+    Statements that the index of an earlier run lists and this run does not have are removed; nothing else is.
+    """
+    names, stale = FileNames(), listed_statements(folder)
     files, index = [], [INDEX]
-    for statement in statements(projections.ledger, projections.tape):
+    for statement in statements(projections.ledger, projections.tape, projections.deliveries):
         day, name = statement.day.isoformat(), ""
         if not statement.is_system:
             name = f"{day}/{names.of(statement.account)}.csv"
-            files.append(write_rows(folder / name, _statement(projections, statement)))
+            files.append(write_small(folder / name, _statement(projections, statement)))
         amounts = (
             statement.opening_micro,
             statement.lines_micro,
@@ -170,7 +199,27 @@ def write_statements(projections: Projections, folder: Path) -> list[Path]:
                 name,
             ]
         )
+    for path in sorted(stale.difference(files)):
+        path.unlink(missing_ok=True)
     return [*files, write_rows(folder / "index.csv", index)]
+
+
+def listed_statements(folder: Path) -> set[Path]:
+    """The statements that an index in this folder lists and that are there; empty without an index that can be read."""
+    try:
+        with (folder / "index.csv").open(encoding="utf-8", newline="") as file:
+            names = {row.get("file") or "" for row in csv.DictReader(file)}
+    except (FileNotFoundError, UnicodeDecodeError, csv.Error):
+        return set()
+    return {folder / name for name in names if STATEMENT_NAME.fullmatch(name) and _is_statement(folder / name)}
+
+
+def _is_statement(path: Path) -> bool:
+    """Whether a file of its own, not one that a link leads to, begins as we begin a statement."""
+    if path.is_symlink() or path.parent.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(STATEMENT_START)) == STATEMENT_START
 
 
 def _statement(projections: Projections, statement: Statement) -> Rows:
@@ -189,8 +238,14 @@ def _statement(projections: Projections, statement: Statement) -> Rows:
     for line in statement.lines:
         yield (
             calendar.text(line.time_ns), line.what, text_cell(line.counterparty), line.obligation or "",
-            text_cell(line.reference), text_cell(line.instrument), yuan_cell(line.amount_micro),
+            text_cell(line.reference), text_cell(line.instrument),
+            *(_measures(calendar, line) if line.price_micro else ("", "", "")), yuan_cell(line.amount_micro),
         )  # fmt: skip
+
+
+def _measures(calendar: Calendar, line: StatementLine) -> tuple[str, str, str]:
+    """Cards, card-hours and price of an obligation's line."""
+    return calendar.cards_text(line.lots), calendar.card_hours_text(line.lots), yuan_cell(line.price_micro)
 
 
 class FileNames:

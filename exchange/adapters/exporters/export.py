@@ -17,7 +17,8 @@ def export_all(
     """Writes every CSV and ledger.beancount into a folder; the files written, in order.
 
     venue_balances: account -> (cash, held, escrow, margin, bond) in micro-yuan, from the core. BooksDiffer where the
-    events do not lead there (the projections missed commands, or the venue moved money without saying so).
+    events do not lead there (the projections missed commands, or the venue moved money without saying so). OSError where
+    a file cannot be written, as the system said it; files written before it are whole.
     """
     projections.ledger.check()
     differences = projections.ledger.differences(venue_balances)

@@ -13,7 +13,6 @@ from typing import Any
 
 from exchange.adapters.exporters.writing import cell_text
 from exchange.domain.units import MICRO, UnitError, div_half_even, format_micro, format_scaled, parse_scaled
-from exchange.projections.words import reason_in_words
 
 SETTLEMENT_SUMS = (
     "paid",
@@ -102,13 +101,13 @@ class Results:
 
     def unfilled(self) -> list[dict[str, Any]]:
         """Reason, tasks, and in how many of them which single change would have helped most; most frequent first."""
-        reasons: dict[str, Counter[str]] = {}
+        reasons: dict[tuple[str, str], Counter[str]] = {}
         for row in self.rows("unfilled.csv"):
-            reasons.setdefault(row["reason"], Counter())[row["binding"]] += 1
+            reasons.setdefault((row["reason"], row["in_words"]), Counter())[row["binding"]] += 1
         ranked = sorted(reasons, key=lambda reason: (-reasons[reason].total(), reason))
         return [
             {
-                "reason": reason, "tasks": reasons[reason].total(), "in_words": reason_in_words(reason),
+                "reason": reason[0], "tasks": reasons[reason].total(), "in_words": reason[1],
                 "cheapest_change": {name: n for name, n in sorted(reasons[reason].items()) if name},
             }
             for reason in ranked
@@ -152,14 +151,18 @@ class Results:
         return {"file": str(path), "days": [row["day"] for row in rows], "head": head, "lines": lines}
 
     def _no_account(self, account: str) -> str:
-        names = sorted({row["account"] for row in self.rows("statements/index.csv")})
+        names = sorted({row["account"] for row in self.rows("statements/index.csv") if row["file"]})
         near = get_close_matches(account, names, 3, 0.4) or names[:3]
-        return f"no money of {account} moved in this run; try {', '.join(near)}, or see statements/index.csv"
+        hint = f"; try {', '.join(near)}, or see {self.folder / 'statements' / 'index.csv'}" if near else ""
+        return f"no money of {account} moved in this run{hint}"
 
 
 def _no_summary(folder: Path) -> str:
     if (folder / "journal").is_dir():
-        return f"the run in {folder} has not ended: the same command again goes on where it stopped"
+        return f"the run in {folder} has not ended: the same command with --resume goes on where it stopped"
+    if folder.exists() and not folder.is_dir():
+        parents = [parent for parent in folder.parents if (parent / "summary.json").is_file()]
+        return f"{folder} is a file; name the folder of the run" + (f": {parents[0]}" if parents else "")
     if not folder.is_dir():
         return f"there is no folder {folder}: `cpx demo --out {folder}` makes a run to report on"
     return (

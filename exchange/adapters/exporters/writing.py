@@ -5,9 +5,10 @@ apostrophe: the way back is always to drop one.
 """
 
 import csv
+import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
@@ -32,7 +33,8 @@ def whole_file(path: Path) -> Iterator[TextIO]:
             yield file
         os.replace(partial, path)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise
 
 
@@ -40,6 +42,18 @@ def write_rows(path: Path, rows: Iterable[Sequence[object]]) -> Path:
     """A CSV file of these rows; the path."""
     with whole_file(path) as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
+    return path
+
+
+def write_small(path: Path, rows: Iterable[Sequence[object]]) -> Path:
+    """Like `write_rows`, from memory; a file that holds these bytes already is left alone (many are, after a resume)."""
+    made = io.StringIO(newline="")
+    csv.writer(made, lineterminator="\n").writerows(rows)
+    text = made.getvalue()
+    if path.is_file() and path.read_bytes() == text.encode("utf-8", "backslashreplace"):
+        return path
+    with whole_file(path) as file:
+        file.write(text)
     return path
 
 
