@@ -48,7 +48,7 @@ def _explain_bulk(v: Venue, entry: TaskEntry) -> Explanation:
     families = eligible_families(v, entry.task)
     if not any(e.family in v.family_sites for e in families):
         return Explanation(TaskReason.NO_REACH.name, "latency", ())
-    if all(start_window(v, entry.task, e.region, 1) is None for e in families):
+    if all(start_window(v, entry.task, e.region, 1, e.region in entry.moved) is None for e in families):
         return Explanation(TaskReason.NO_TIME.name, "deadline", ())
     rich = replace(entry, budget_micro=entry.budget_micro * 1000)
     plan = best_bulk(v, rich, families)

@@ -251,6 +251,8 @@ def _release(v: Venue, offer: Offer, period: int) -> None:
     if v.periods.gate(period) <= v.state.now_ns:
         close_ask(v, offer.number, period, "gate")
         return
+    if v.state.participants[offer.participant].is_stopped:
+        return  # stopped in this very tick (HM5): it leaves with his other asks
     adjust_sold(v, offer, v.state.families[offer.family - 1].chip, period, -offer.open[period].lots)
     _place_ask(v, offer, period)
 
@@ -296,13 +298,13 @@ def amend(v: Venue, command: AmendOffer) -> None:
     changed = [p for p in sorted(offer.open) if (offer.open[p].lots, offer.price_ticks(p)) != (command.lots, ticks)]
     _check_amended(v, offer, command.lots, ticks, changed)
     v.emit(Acknowledged("AmendOffer", command.offer_id))
-    pending, offer.next_period = offer.next_period, -1  # keeps the offer while all of it is out
+    pending, offer.next_period = offer.next_period, -1  # keeps the offer while all of it is out, or sold at once
     for period in changed:
         _take_out(v, offer, period, "amended")
-    offer.next_period = pending
     offer.lots, offer.prices_ticks = command.lots, (ticks,)
     for period in changed:
         _place_period(v, offer, period, command.lots)
+    offer.next_period = pending
     if offer.number in v.state.offers and not offer.open and offer.next_period >= offer.end_period:
         v.forget_offer(offer)
 

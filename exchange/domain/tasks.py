@@ -406,6 +406,7 @@ def drain_beside(v: Venue, who: str, amount: int, reference: str) -> None:
         return
     money.move(v, (who, money.CASH), (who, money.HELD), max(0, amount), "hold", reference)
     drain(v)
+    v.withdraw_stopped()  # before the newcomer could buy them
     money.move(v, (who, money.HELD), (who, money.CASH), max(0, amount), "hold_free", reference)
 
 

@@ -124,7 +124,7 @@ class Venue(Indexes):
         """Hands a command to its leaf; 0, or the code of the refusal."""
         try:
             HANDLERS[type(command)](self, command)
-            self._withdraw_stopped()
+            self.withdraw_stopped()
         except Refusal as no:
             assert not self.events, (command, self.events)
             return self._refuse(command, no)
@@ -143,8 +143,8 @@ class Venue(Indexes):
         else:
             self.emit(Replayed(type(command).__name__, reference_of(command), known.seq, known.code))
 
-    def _withdraw_stopped(self) -> None:
-        """HM5: asks of providers whose margin fell short leave together, after everything else of the command."""
+    def withdraw_stopped(self) -> None:
+        """HM5: asks of providers whose margin fell short leave together, when nothing else runs that could buy them."""
         while self.stopped:
             name = min(self.stopped)
             self.stopped.discard(name)

@@ -138,7 +138,9 @@ def _block(world, task, offer, run: list[int], lots: int):
     least = min(residue[start_ns] for start_ns in run)
     if lots < offer.min_lots and lots < least:
         return None
-    has_more = run[0] - world.period_ns in residue or run[-1] + world.period_ns in residue
+    # hours of the offer that are not listed yet will be left when they are
+    left = set(residue) | {world.venue.periods.start(period) for period in range(offer.next_period, offer.end_period)}
+    has_more = run[0] - world.period_ns in left or run[-1] + world.period_ns in left
     if len(run) < offer.min_periods and has_more:
         return None
     ticks = [offer.price_ticks(world.venue.periods.at(start_ns)) for start_ns in run]

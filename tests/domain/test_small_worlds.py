@@ -72,26 +72,23 @@ def assert_nothing_feasible(world: World) -> None:
 def first_to_drain(world: World):
     """RT5: the waiting block task that the next drain fills first, and with what; None where a bulk task may be it.
 
-    By family; in it the tasks whose window meets a dirty hour, by lane, then first come.
+    Of all tasks whose window meets a dirty hour of a family they may use: by lane, then first come (decision 0008).
     """
-    state = world.venue.state
-    for family in sorted(state.dirty):
-        code = state.families[family - 1].code
-        in_family = [
-            e
-            for e in state.tasks.values()
-            if any(f.family == family for f in world.venue.task_families[e.number])
+    venue = world.venue
+    for entry in sorted(venue.state.tasks.values(), key=lambda e: (LANE_ORDER[e.task.lane], e.stamp)):
+        start_ns, end_ns = entry.task.earliest_start_ns, entry.task.deadline_ns
+        hours = [
+            venue.periods.start(period)
+            for eligible in venue.task_families[entry.number]
+            for period in venue.state.dirty.get(eligible.family, ())
         ]
-        dirty = [world.venue.periods.start(period) for period in state.dirty[family]]
-        for entry in sorted(in_family, key=lambda e: (LANE_ORDER[e.task.lane], e.stamp)):
-            start_ns, end_ns = entry.task.earliest_start_ns, entry.task.deadline_ns
-            if not any(start_ns <= hour and hour + world.period_ns <= end_ns for hour in dirty):
-                continue
-            if entry.task.shape == "bulk":
-                return None
-            choice = best(world, entry.task, entry.budget_micro)
-            if choice is not None:
-                return entry.task, choice, code
+        if not any(start_ns <= hour and hour + world.period_ns <= end_ns for hour in hours):
+            continue
+        if entry.task.shape == "bulk":
+            return None
+        choice = best(world, entry.task, entry.budget_micro)
+        if choice is not None:
+            return entry.task, choice
     return None
 
 
@@ -135,7 +132,7 @@ class Referee:
         events = world.do(command)
         fills = [e for e in events if isinstance(e, TaskFilled)]
         if first is not None:
-            task, choice, _ = first
+            task, choice = first
             assert (fills[0].participant, fills[0].client_order_id) == (
                 task.participant,
                 task.client_order_id,

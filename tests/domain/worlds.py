@@ -235,7 +235,8 @@ def an_offer(world: World, rng: Random, name: str) -> c.PlaceOffer | None:
     if not sites:
         return None
     site = rng.choice(sites)
-    start = a_period(world, rng, 0, 4)
+    edge = world.settings.horizon_periods  # what is listed ends there, and some offers reach beyond
+    start = a_period(world, rng, 0, 4) if rng.random() < 0.85 else a_period(world, rng, edge - 1, edge)
     periods = rng.choice((1, 2, 4, 6, 8, 12))
     lots, is_block = rng.choice((1, 2, 5, 8, 9)), rng.random() < 0.4
     prices = tuple(a_price(rng) for _ in range(periods)) if rng.random() < 0.3 else ()
