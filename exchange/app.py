@@ -73,6 +73,14 @@ class Run:
             )  # fmt: skip
         return self._sequencer
 
+    def finish(self) -> None:
+        """To be called when every command has been sent: OtherInputs where the journal holds more than those."""
+        if self._machine.seq < len(self._logged):
+            raise OtherInputs(
+                f"the journal of {self._folder} holds {len(self._logged)} commands, the inputs now make only "
+                f"{self._machine.seq}: resume with the same files, options and seed, or choose another --out"
+            )
+
     @property
     def seq(self) -> int:
         """Number of the last applied command."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from exchange.adapters.catalogue_files import LANES
+from exchange.adapters.known_names import Known, account_of
 from exchange.adapters.rows import CellError, Cells, Columns, Problem, check_code, read_records, shown
 from exchange.domain.commands import (
     AddSite,
@@ -49,6 +50,7 @@ MIN_FACTOR_PPM, MAX_FACTOR_PPM = PPM // 1_000, 1_000 * PPM
 ANY_LATENCY_US, MAX_LATENCY_US = 0, 1_000_000
 MAX_NOTICE_MIN = 7 * 24 * 60
 MAX_OFFER_NS = 400 * NS_PER_DAY
+MAX_DEADLINE_NS = 3650 * NS_PER_DAY  # after submit_time; the venue refuses more
 
 TASK_COLUMNS = Columns(
     required=(
@@ -104,30 +106,11 @@ class SiteRow:
     line: int = 0
 
 
-class _Known:
-    """The codes that a row may name; without a catalogue every well-written code may stand."""
-
-    def __init__(self, catalogue: LoadCatalogue | None) -> None:
-        self.chips = None if catalogue is None else {chip.code for chip in catalogue.chips}
-        self.regions = None if catalogue is None else {region.code for region in catalogue.regions}
-        self.hosts = None if catalogue is None else {r.code for r in catalogue.regions if r.kind != "access"}
-
-    @staticmethod
-    def check(code: str, known: set[str] | None, column: str, what: str) -> str:
-        if known is not None and code and code not in known:
-            raise CellError(
-                column,
-                "unknown_code",
-                f"{code!r} is no {what} of the catalogue; known are {', '.join(sorted(known))}",
-            )
-        return code
-
-
 def iter_tasks(
     path: Path, venue: SetVenue = DEFAULT_VENUE, catalogue: LoadCatalogue | None = None
 ) -> Iterator[TaskRow | Problem]:
     """Streams tasks.csv in file order; codes are checked against a catalogue only where one is given."""
-    known = _Known(catalogue)
+    known = Known(catalogue)
     first_line: dict[tuple[str, str], int] = {}
     for found in read_records(path, TASK_COLUMNS, lambda cells: _task_row(cells, venue, known)):
         if isinstance(found, Problem):
@@ -154,7 +137,7 @@ def iter_offers(
     path: Path, venue: SetVenue = DEFAULT_VENUE, catalogue: LoadCatalogue | None = None
 ) -> Iterator[OfferRow | Problem]:
     """Streams offers.csv in file order; a site keeps the account and region of its first row."""
-    known = _Known(catalogue)
+    known = Known(catalogue)
     first_line: dict[tuple[str, str], int] = {}
     site_facts: dict[str, tuple[str, str, int]] = {}
     for found in read_records(path, OFFER_COLUMNS, lambda cells: _offer_row(cells, venue, known)):
@@ -187,7 +170,7 @@ def read_sites(
     path: Path, venue: SetVenue = DEFAULT_VENUE, catalogue: LoadCatalogue | None = None
 ) -> tuple[list[SiteRow], list[Problem]]:
     """sites.csv whole: what stands where, for attestation; (rows, problems) in file order."""
-    known = _Known(catalogue)
+    known = Known(catalogue)
     found = read_records(path, SITE_COLUMNS, lambda cells: _site_row(cells, venue, known))
     return split_problems(row if isinstance(row, Problem) else row.value for row in found)
 
@@ -255,10 +238,12 @@ def _moved(file: str, line: int, site: AddSite, since: str = "") -> Problem:
     return Problem(file, line, "site", "conflict", message)
 
 
-def _task_row(cells: Cells, venue: SetVenue, known: _Known) -> TaskRow:
+def _task_row(cells: Cells, venue: SetVenue, known: Known) -> TaskRow:
     submit_ns = cells.time_ns("submit_time")
     earliest_ns = cells.time_ns_or("earliest_start", submit_ns)
     deadline_ns = _after(cells, "deadline", max(submit_ns, earliest_ns), "submit_time and earliest_start")
+    if deadline_ns > submit_ns + MAX_DEADLINE_NS:
+        raise CellError("deadline", "too_large", "lies more than ten years (3650 days) after submit_time; take an earlier one")
     lots = _lots(cells, "cards", venue)
     periods, waste = _periods_and_waste(cells, lots, venue)
     cap_micro, budget_micro = _cap_or_budget(cells)
@@ -268,7 +253,7 @@ def _task_row(cells: Cells, venue: SetVenue, known: _Known) -> TaskRow:
     )
     _refuse_unsupported(cells, "steps", "step lists are not taken yet; give one price_cap")
     task = Task(
-        participant=cells.code("account"),
+        participant=account_of(cells),
         client_order_id=cells.code("task_id"),
         access_region=known.check(cells.code("access_region"), known.regions, "access_region", "region"),
         max_latency_us=cells.scaled_or("max_latency_ms", 1_000, 0, MAX_LATENCY_US, ANY_LATENCY_US),
@@ -298,7 +283,7 @@ def _task_row(cells: Cells, venue: SetVenue, known: _Known) -> TaskRow:
     return TaskRow(submit_ns, SubmitTask(task), cells.file, cells.line, waste)
 
 
-def _offer_row(cells: Cells, venue: SetVenue, known: _Known) -> OfferRow:
+def _offer_row(cells: Cells, venue: SetVenue, known: Known) -> OfferRow:
     submit_ns = cells.time_ns("submit_time")
     start_ns = _period_start(cells, "start", venue)
     end_ns = _period_start(cells, "end", venue)
@@ -320,7 +305,7 @@ def _offer_row(cells: Cells, venue: SetVenue, known: _Known) -> OfferRow:
     for column in ("price_base", "kw_per_card"):
         _refuse_unsupported(cells, column, "work the prices out and give them as hour_prices")
     offer = PlaceOffer(
-        participant=cells.code("account"),
+        participant=account_of(cells),
         offer_id=cells.code("offer_id"),
         site=cells.code("site"),
         chip=known.check(cells.code("chip"), known.chips, "chip", "chip"),
@@ -337,13 +322,14 @@ def _offer_row(cells: Cells, venue: SetVenue, known: _Known) -> OfferRow:
         notice_min=cells.scaled_or("notice_min", 1, 0, MAX_NOTICE_MIN, 0),
     )
     region = known.check(cells.code("region"), known.hosts, "region", "region that hosts")
+    known.check_reached(region, offer.latency_class)
     return OfferRow(submit_ns, offer, region, cells.file, cells.line)
 
 
-def _site_row(cells: Cells, venue: SetVenue, known: _Known) -> SiteRow:
+def _site_row(cells: Cells, venue: SetVenue, known: Known) -> SiteRow:
     return SiteRow(
         site=cells.code("site"),
-        account=cells.code("account"),
+        account=account_of(cells),
         region=known.check(cells.code("region"), known.hosts, "region", "region that hosts"),
         chip=known.check(cells.code("chip"), known.chips, "chip", "chip"),
         lots=_lots(cells, "cards", venue),
@@ -379,7 +365,7 @@ def _cap_or_budget(cells: Cells) -> tuple[int, int]:
     return cells.scaled("price_cap", MICRO, 1, MAX_PRICE_MICRO), 0
 
 
-def _chips(cells: Cells, known: _Known) -> tuple[TaskChip, ...]:
+def _chips(cells: Cells, known: Known) -> tuple[TaskChip, ...]:
     chips: list[TaskChip] = []
     for part in cells.required("chips").split("|"):
         code, star, factor = part.strip().partition("*")
@@ -414,7 +400,7 @@ def _shape(cells: Cells) -> str:
     return shape
 
 
-def _data_region(cells: Cells, data_mb: int, known: _Known) -> str:
+def _data_region(cells: Cells, data_mb: int, known: Known) -> str:
     region = known.check(cells.code_or_empty("data_region"), known.regions, "data_region", "region")
     if data_mb and not region:
         raise CellError(

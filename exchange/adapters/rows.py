@@ -22,7 +22,7 @@ T = TypeVar("T")
 MAX_LINE_BYTES = 65_536
 MAX_PROBLEMS = 10_000
 MAX_CODE_LENGTH = 36
-FIRST_YEAR, LAST_YEAR = 2000, 2199
+FIRST_YEAR, LAST_YEAR = 2020, 2199  # the venue counts periods from 2020 on
 
 PROBLEM_CODES = {
     "unreadable": "the file cannot be opened or read",
@@ -39,6 +39,7 @@ PROBLEM_CODES = {
     "cell_count": "the line has more or fewer cells than the header",
     "missing": "a cell that must be filled is empty",
     "code": "the cell is not written like a code",
+    "reserved": "the name belongs to the exchange itself",
     "unknown_code": "the code is not in the catalogue",
     "number": "the cell is not a decimal number that fits",
     "too_small": "the number is below what makes sense",
@@ -60,8 +61,6 @@ _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]*", re.ASCII)
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
 )
-_CELL = r'(?:"(?:[^"]|"")*"|[^",]*)'
-_QUOTED_LINE = re.compile(f"{_CELL}(?:,{_CELL})*")
 _CELL = r'(?:"(?:[^"]|"")*"|[^",]*)'
 _QUOTED_LINE = re.compile(f"{_CELL}(?:,{_CELL})*")
 _EPOCH_DAY = date(1970, 1, 1).toordinal()

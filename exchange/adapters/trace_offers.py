@@ -56,11 +56,12 @@ LOCAL_OFFSET_NS = 8 * NS_PER_HOUR
 
 @dataclass(frozen=True, slots=True)
 class OfferRows:
-    """Offers by submit time and id, what could not be read, and how many list entries were skipped and why."""
+    """Offers by submit time and id; what could not be read; list entries skipped, by reason; chips without a price."""
 
     rows: tuple[OfferRow, ...]
     problems: tuple[Problem, ...]
     skipped: tuple[tuple[str, int], ...]
+    unlisted: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +84,19 @@ def import_price_lists(
     usd_rate_ppm: int = USD_RATE_PPM,
     supply_permille: int = DEFAULT_SUPPLY_PERMILLE,
 ) -> OfferRows:
-    """Standing offers over the demand's whole window; a chip that nobody lists is a Problem and is not offered."""
+    """Standing offers over the demand's whole window; a chip that nobody lists is told and not offered."""
     lists = read_price_lists(paths)
-    problems = list(lists.problems)
+    unlisted: list[str] = []
     rows: list[OfferRow] = []
     for chip, first, others in _supply(demand, venue, supply_permille):
         sellers = _sellers(chip, lists, seed, usd_rate_ppm)
         if not sellers:
-            message = "no list has a price for this chip or its neighbours; nothing of it is offered"
-            problems.append(Problem("", 0, chip, "missing", message))
+            unlisted.append(chip)
             continue
         for seller, cards in _split(chip, first, others, sellers, seed):
             rows += _offers(chip, seller, cards, demand, seed, venue)
     rows.sort(key=lambda row: (row.submit_ns, row.command.offer_id))
-    return OfferRows(tuple(rows), tuple(problems), lists.skipped)
+    return OfferRows(tuple(rows), lists.problems, lists.skipped, tuple(unlisted))
 
 
 def _supply(demand: Demand, venue: SetVenue, supply_permille: int) -> list[tuple[str, int, int]]:

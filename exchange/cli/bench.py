@@ -22,7 +22,13 @@ SEED, BATCH, PASSES = 7, 4096, 3
 # ns per command ÷ floor that the core is to reach (design: matching core §5, "must")
 GOALS = {"mixed": 2.75, "deep": 2.75, "sweep": 3.3, "wide": 4.0}
 
-command = typer.Typer(no_args_is_help=True)
+DAY_LINES = (
+    ("engine", "engine", ""), ("tasks", "tasks", ""), ("filled", "filled", "tasks"), ("trades", "trades", ""),
+    ("commands", "commands", ""), ("market_s", "market", "s"), ("wall_s", "with files and snapshot", "s"),
+    ("tasks_per_s", "tasks a second", "1/s"), ("commands_per_s", "commands a second", "1/s"),
+)  # fmt: skip
+
+command = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 def machine() -> dict[str, Any]:
@@ -127,7 +133,30 @@ def day(
     keys = ("engine", "tasks", "filled", "trades", "commands", "market_s", "wall_s", "tasks_per_s")
     row = {key: summary[key] for key in keys}
     row["commands_per_s"] = round(summary["commands"] / summary["market_s"])
-    _show({"bench": "day", **machine(), **row}, [row], as_json)
+    result = {"bench": "day", **machine(), **row}
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+    else:
+        _show_lines(result, DAY_LINES)
+
+
+def _show_lines(result: dict[str, Any], lines: tuple[tuple[str, str, str], ...]) -> None:
+    """One figure a line with its unit, so that any terminal shows it whole."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=_title(result), title_justify="left", show_header=False)
+    table.add_column("what")
+    table.add_column("figure", justify="right")
+    table.add_column("unit")
+    for key, words, unit in lines:
+        value = result[key]
+        table.add_row(words, f"{value:,}" if isinstance(value, int | float) else str(value), unit)
+    Console().print(table)
+
+
+def _title(result: dict[str, Any]) -> str:
+    return f"{result['bench']} · {result['machine']} · commit {result['commit']}"
 
 
 def _show(result: dict[str, Any], rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -137,7 +166,7 @@ def _show(result: dict[str, Any], rows: list[dict[str, Any]], as_json: bool) -> 
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{result['bench']} · {result['machine']} · commit {result['commit']}")
+    table = Table(title=_title(result))
     for key in rows[0]:
         table.add_column(key, justify="right")
     for row in rows:

@@ -118,7 +118,7 @@ def check_engine() -> Check:
             "engine", "failed", "matching_core has no IMPLEMENTATION", "git status  # is the clone whole?"
         )
     if "reference" in str(implementation):
-        detail = f"{implementation}: plain Python, about {bootstrap.REFERENCE_SLOWDOWN} times slower"
+        detail = f"{implementation}: plain Python, about {bootstrap.REFERENCE_SLOWDOWN} times slower on the demo"
         chosen = os.environ.get("CPX_ENGINE") == "reference"
         return Check("engine", "warn", detail, "unset CPX_ENGINE" if chosen else bootstrap.MEND_ENGINE)
     return Check("engine", "ok", str(implementation))
@@ -202,7 +202,7 @@ def escaped(text: str) -> str:
     return escape(text)
 
 
-command = typer.Typer()
+command = typer.Typer(add_completion=False)
 
 
 @command.command()

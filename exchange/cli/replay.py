@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,26 +11,34 @@ import typer
 from exchange.cli.running import (
     DATA_ERROR,
     NO_INPUT,
+    USAGE,
     Engine,
     choose_engine,
     fail,
+    interruptible,
     note,
-    prepare_folder,
+    order_of,
     run_and_show,
 )
 
 if TYPE_CHECKING:
     from exchange.adapters.rows import Problem
+    from exchange.replay.files import FileOptions
+    from exchange.replay.market_day import MarketDay
 
 SHOWN_PROBLEMS = 20
-command = typer.Typer()
+HEADER_CODES = frozenset({"empty_file", "unknown_header", "missing_column", "unknown_column", "duplicate_column"})
+FIRST_EPOCH_YEAR, LAST_EPOCH_YEAR = 2020, 2100
+MAX_USD_RATE, MAX_SUPPLY_RATIO, MAX_DEPOSIT = 1_000_000, 1_000_000, 4_000_000_000
+command = typer.Typer(add_completion=False)
 
 
 @command.command()
 def replay(
+    ctx: typer.Context,
     tasks: Path = typer.Option(..., help="tasks.csv, or a pod list of the Alibaba 2023 GPU trace."),
     offers: list[Path] = typer.Option(..., help="offers.csv, a price list, or a folder of them; may be given again."),
-    out: Path = typer.Option(..., help="Folder for the results."),
+    out: str = typer.Option(..., metavar="DIR", help="Folder for the results."),
     seed: int = typer.Option(1, min=0, help="For everything that files leave open (see docs/guides)."),
     catalogue: Path | None = typer.Option(None, help="Folder of catalogue files; by default the bundled one."),
     sites: Path | None = typer.Option(None, help="sites.csv with attested capacity; by default what the offers need."),
@@ -44,103 +52,155 @@ def replay(
     skip_bad_rows: bool = typer.Option(False, "--skip-bad-rows", help="Leave bad rows out (they go to refused.csv)."),
     engine: Engine | None = typer.Option(None, help="Matching engine; by default the compiled one where it is built."),
     resume: bool = typer.Option(False, "--resume", help="Go on with a run that was interrupted; same files and options."),
-    force: bool = typer.Option(False, "--force", help="Replace a former run in the folder."),
+    force: bool = typer.Option(False, "--force", help="Replace a former run in the folder; other files in it stay."),
     as_json: bool = typer.Option(False, "--json", "-j", help="The summary as JSON on stdout, nothing else."),
 ) -> None:
     """Run a market on files: tasks and offers in, trades, prices, settlement, ledger and statements out.
 
-    Exit codes: 0 done, 65 bad rows (each named; --skip-bad-rows goes on) or --resume with other inputs, 66 a file is
-    missing, 73 folder in use or not empty, 75 the disk failed, 78 journal damaged.
+    Exit codes: 0 done, 65 bad rows (each named; --skip-bad-rows goes on), --resume with other inputs, or a set-up that the
+    venue refuses, 66 a file is missing or cannot be read, 73 folder in use or not empty, 75 the disk failed, 78 journal
+    damaged, 130 interrupted.
     """
+    from exchange.cli.folders import chosen_folder, prepare_folder
+
+    folder = chosen_folder(out, "", resume=resume, force=force)
+    options = _file_options(seed, period_min, epoch, usd_rate, supply_ratio, deposit, nodes, sites)
     choose_engine(engine)
-    paths = _offer_files(offers)
-    for path in (tasks, *paths, *(p for p in (catalogue, sites, nodes) if p)):
-        if not path.exists():
-            fail(f"{path} does not exist: check the path", NO_INPUT)
-    from exchange.adapters.catalogue_files import BUNDLED, load_catalogue, load_tariff
-    from exchange.adapters.rows import DataError
-    from exchange.replay.files import market_day_from_files
+    inputs = _inputs(tasks, offers, catalogue, (sites, nodes))
     from exchange.replay.run import RunOptions
 
-    options = _file_options(seed, period_min, epoch, usd_rate, supply_ratio, deposit, nodes, sites)
-    folder = catalogue or BUNDLED
+    with interruptible("nothing has begun yet; start again"):
+        day, problems = _read(tasks, _offer_files(offers), options, catalogue, skip_bad_rows)
     try:
-        day, problems = market_day_from_files(tasks, paths, options, load_catalogue(folder), load_tariff(folder))
-    except DataError as error:
-        day, problems = None, list(error.problems)
-    _tell(problems, skip_bad_rows and day is not None)
-    if day is None:
-        fail("no task or no offer is left to run: mend the files", DATA_ERROR)
-    prepare_folder(out, resume=resume, force=force)
-    _write_refused(out, problems)
-    typed = f"replay --tasks {tasks.name} --offers {' '.join(path.name for path in offers)} --seed {seed}"
-    run_options = RunOptions(out, seed, shortfall_ppm, "replay", typed)
+        order = order_of(ctx, folder, inputs)
+    except OSError as error:
+        fail(f"{error.filename} cannot be read ({error.strerror})", NO_INPUT)
+    prepare_folder(folder, resume=resume, force=force, inputs=inputs)
+    run_options = RunOptions(folder, seed, shortfall_ppm, "replay", order, tuple(problems))
     run_and_show(day, run_options, as_json=as_json)
+
+
+# --- files ---
+
+
+def _inputs(tasks: Path, offers: list[Path], catalogue: Path | None, others: tuple[Path | None, ...]) -> list[Path]:
+    """Every file that is read, in the order of the command line; exit 66 where one is not there or not a file."""
+    if catalogue is not None and not catalogue.is_dir():
+        fail(f"{catalogue} is no folder: give the folder of the catalogue files", NO_INPUT)
+    inside = sorted(catalogue.glob("*.csv")) if catalogue else []
+    files = [tasks, *_offer_files(offers), *(path for path in others if path), *inside]
+    for path in files:
+        if path.is_dir():
+            fail(f"{path} is a folder: name the file in it", NO_INPUT)
+        if not path.exists():
+            fail(f"{path} does not exist: check the path", NO_INPUT)
+    return files
 
 
 def _offer_files(offers: list[Path]) -> list[Path]:
     """Files as given; a folder stands for its CSV and JSON files by name."""
     found: list[Path] = []
     for path in offers:
-        inside = sorted(p for p in path.iterdir() if p.suffix in (".csv", ".json")) if path.is_dir() else [path]
+        try:
+            inside = sorted(p for p in path.iterdir() if p.suffix in (".csv", ".json")) if path.is_dir() else [path]
+        except OSError as error:
+            fail(f"{path} cannot be read ({error.strerror}): check its permissions", NO_INPUT)
         if not inside:
             fail(f"{path} holds no .csv or .json file: name the files", NO_INPUT)
         found += inside
     return found
 
 
-def _file_options(seed, period_min, epoch, usd_rate, supply_ratio, deposit, nodes, sites):  # noqa: ANN001, ANN202
-    """The options as integers; a text that is no number or time ends with a sentence."""
-    from dataclasses import replace
+def _read(
+    tasks: Path, offers: list[Path], options: FileOptions, catalogue: Path | None, skip_bad_rows: bool
+) -> tuple[MarketDay, list[Problem]]:
+    """The day, and what was left out of it; ends here where a file cannot be used."""
+    from exchange.adapters.catalogue_files import BUNDLED, load_catalogue, load_tariff
+    from exchange.adapters.rows import DataError
+    from exchange.replay.files import market_day_from_files
 
-    from exchange.domain.units import MICRO, PPM, UnitError, parse_scaled
-    from exchange.replay.files import FileOptions
-
-    if period_min not in (15, 30, 60):
-        fail(f"--period-min {period_min}: 60, 30 or 15", DATA_ERROR)
-    defaults = FileOptions()
+    folder = catalogue or BUNDLED
     try:
-        return replace(
-            defaults,
-            seed=seed,
-            venue=replace(defaults.venue, period_min=period_min),
-            epoch_ns=_time_ns(epoch) if epoch else defaults.epoch_ns,
-            usd_rate_ppm=parse_scaled(usd_rate, PPM, "--usd-rate") if usd_rate else defaults.usd_rate_ppm,
-            supply_permille=parse_scaled(supply_ratio, 1000, "--supply-ratio") if supply_ratio else defaults.supply_permille,
-            deposit_micro=parse_scaled(deposit, MICRO, "--deposit") if deposit else 0,
-            nodes_path=nodes,
-            sites_path=sites,
-        )
-    except (UnitError, ValueError) as error:
-        fail(str(error), DATA_ERROR)
-
-
-def _time_ns(text: str) -> int:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"--epoch {text} has no time zone: write it like 2026-01-05T00:00:00+08:00")
-    return int(moment.timestamp()) * 10**9
+        day, problems = market_day_from_files(tasks, offers, options, load_catalogue(folder), load_tariff(folder))
+    except DataError as error:
+        day, problems = None, list(error.problems)
+    _tell(problems, skip_bad_rows and day is not None)
+    if day is None:
+        fail("no task or no offer is left to run: mend the files", DATA_ERROR)
+    for text in day.notes:
+        note(f"note: {text}")
+    return day, problems
 
 
 def _tell(problems: list[Problem], go_on: bool) -> None:
     """Every bad row is named; without leave to go on the run ends here, before anything is written."""
+    from exchange.replay.run import count_of
+
     for problem in problems[:SHOWN_PROBLEMS]:
         note(str(problem))
     if len(problems) > SHOWN_PROBLEMS:
         note(f"… and {len(problems) - SHOWN_PROBLEMS} more")
-    if problems and not go_on:
-        fail(f"{len(problems)} bad rows; mend them, or leave them out with --skip-bad-rows", DATA_ERROR)
-
-
-def _write_refused(out: Path, problems: list[Problem]) -> None:
-    """refused.csv: what was left out and why."""
-    import csv
-
-    if not problems:
+    unreadable = [problem.file for problem in problems if problem.code == "unreadable"]
+    if unreadable:
+        fail(f"{unreadable[0]} cannot be read: check the path and its permissions", NO_INPUT)
+    if not problems or go_on:
         return
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "refused.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("file", "row", "column", "code", "message"))
-        for problem in problems:
-            writer.writerow((problem.file, problem.line, problem.column, problem.code, problem.message))
+    headers = sum(problem.code in HEADER_CODES for problem in problems)
+    if headers:
+        fail("a file cannot be taken for what it should be: mend its header", DATA_ERROR)
+    what = count_of(len(problems), "bad row")
+    it = "it" if len(problems) == 1 else "them"
+    fail(f"{what}; mend {it}, or leave {it} out with --skip-bad-rows", DATA_ERROR)
+
+
+# --- options ---
+
+
+def _file_options(
+    seed: int, period_min: int, epoch: str, usd_rate: str, supply_ratio: str, deposit: str,
+    nodes: Path | None, sites: Path | None,
+) -> FileOptions:  # fmt: skip
+    """The options as integers; a value that cannot be is a usage error of one line."""
+    from exchange.domain.units import MICRO, PPM
+    from exchange.replay.files import FileOptions
+
+    if period_min not in (15, 30, 60):
+        fail(f"--period-min {period_min}: give 60, 30 or 15", USAGE)
+    chosen = FileOptions(seed=seed, nodes_path=nodes, sites_path=sites)
+    chosen = replace(chosen, venue=replace(chosen.venue, period_min=period_min))
+    if epoch:
+        chosen = replace(chosen, epoch_ns=_epoch_ns(epoch))
+    if usd_rate:
+        chosen = replace(chosen, usd_rate_ppm=_positive("--usd-rate", usd_rate, PPM, MAX_USD_RATE))
+    if supply_ratio:
+        chosen = replace(chosen, supply_permille=_positive("--supply-ratio", supply_ratio, 1000, MAX_SUPPLY_RATIO))
+    if deposit:
+        chosen = replace(chosen, deposit_micro=_positive("--deposit", deposit, MICRO, MAX_DEPOSIT))
+    return chosen
+
+
+def _positive(option: str, text: str, scale: int, highest: int) -> int:
+    """A decimal above 0 and at most `highest`, as an integer of 1/scale units."""
+    from exchange.domain.units import UnitError, parse_scaled
+
+    try:
+        value = parse_scaled(text, scale, option)
+    except UnitError as error:
+        fail(str(error), USAGE)
+    if not 0 < value <= highest * scale:
+        fail(f"{option} {text[:40]}: give a number above 0 and at most {highest:,}", USAGE)
+    return value
+
+
+def _epoch_ns(text: str) -> int:
+    from exchange.adapters.rows import CellError, parse_time_ns
+
+    lowest, highest = (parse_time_ns(f"{year}-01-01T00:00:00Z") for year in (FIRST_EPOCH_YEAR, LAST_EPOCH_YEAR + 1))
+    try:
+        epoch_ns = parse_time_ns(text)
+    except CellError as error:
+        fail(f"--epoch: {error}", USAGE)
+    if not lowest <= epoch_ns < highest or epoch_ns % 10**9:
+        span = f"{FIRST_EPOCH_YEAR} to {LAST_EPOCH_YEAR}"
+        fail(f"--epoch {text}: give a whole second in the years {span}, like 2026-01-05T00:00:00+08:00", USAGE)
+    return epoch_ns

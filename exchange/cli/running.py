@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import shutil
+import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -14,13 +15,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from exchange.cli.bootstrap import MEND_ENGINE, REFERENCE_SLOWDOWN
+
 if TYPE_CHECKING:
     from exchange.replay.driver import Progress
     from exchange.replay.market_day import MarketDay
-    from exchange.replay.run import RunOptions
+    from exchange.replay.run import Order, RunOptions
 
-DATA_ERROR, NO_INPUT, CANNOT_CREATE = 65, 66, 73
-RESULTS = ("journal", "snapshots", "statements")
+USAGE, DATA_ERROR, NO_INPUT, CANNOT_CREATE, NO_ROOM, INTERRUPTED = 2, 65, 66, 73, 75, 130
+# Options that say where and how a run shows itself, not what is run.
+NOT_TYPED_AGAIN = ("resume", "force", "as_json")
+WITHOUT_EFFECT = (*NOT_TYPED_AGAIN, "out", "engine", "skip_bad_rows")
 
 
 class Engine(StrEnum):
@@ -39,10 +44,10 @@ def choose_engine(engine: Engine | None) -> None:
     except ImportError as error:
         fail(f"{error}", 69)
     if engine is None and matching_core.IMPLEMENTATION == "reference":
-        note(
-            "warning: the plain Python engine is in use, many times slower; "
-            "mend: sudo apt install gcc python3-dev && ./cpx doctor"
-        )
+        is_chosen = os.environ.get("CPX_ENGINE") == "reference"
+        mend = "unset CPX_ENGINE" if is_chosen else MEND_ENGINE
+        slower = f"about {REFERENCE_SLOWDOWN} times slower on the demo"
+        note(f"warning: the plain Python engine is in use, {slower}; mend: {mend}")
 
 
 def note(text: str) -> None:
@@ -56,44 +61,50 @@ def fail(text: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def prepare_folder(out: Path, *, resume: bool, force: bool) -> None:
-    """A folder that is new, empty, or told to be continued or replaced; otherwise exit 73."""
-    if out.exists() and not out.is_dir():
-        fail(f"{out} is a file: choose another --out", CANNOT_CREATE)
-    if not out.exists() or not any(out.iterdir()) or resume:
-        return
-    is_run = (out / "journal").is_dir()
-    if not force:
-        how = "--resume goes on with it, --force replaces it" if is_run else "it is not empty"
-        fail(f"{out} holds files already ({how}); or choose another --out", CANNOT_CREATE)
-    if not is_run:
-        fail(f"{out} is no run folder, so it is not replaced: choose another --out", CANNOT_CREATE)
-    shutil.rmtree(out)
+def order_of(ctx: typer.Context, out: Path, inputs: Iterable[Path]) -> Order:
+    """What was asked for, from the command line as it was understood; `out` is the folder that was chosen."""
+    from exchange.replay.run import Order
+
+    words, settings = [str(ctx.info_name)], {"command": str(ctx.info_name)}
+    for option in ctx.command.params:
+        name = option.name or ""
+        if name not in ctx.params:
+            continue
+        value = out if name == "out" else ctx.params[name]
+        if name not in WITHOUT_EFFECT and isinstance(value, int | str):  # files are compared by what they hold
+            settings[option.opts[0]] = str(value)
+        if name not in NOT_TYPED_AGAIN and value != option.default and value is not None:
+            words += _typed(option.opts[0], value)
+    return Order(shlex.join(words), settings, tuple({"file": str(path), "sha256": sha256(path)} for path in inputs))
 
 
-def free_folder(name: str) -> Path:
-    """`name`, or the first of name-2, name-3 … that does not exist yet."""
-    candidate, number = Path(name), 1
-    while candidate.exists():
-        number += 1
-        candidate = Path(f"{name}-{number}")
-    return candidate
+def _typed(option: str, value: object) -> list[str]:
+    if value is True:
+        return [option]
+    values = value if isinstance(value, list) else [value]
+    return [word for item in values for word in (option, item.value if isinstance(item, Engine) else str(item))]
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
-def progress_line(show: bool) -> Iterator[Callable[[Progress], None]]:
-    """A bar on a terminal, a line every tenth elsewhere; on stderr."""
+def progress_line(show: bool, time_zone: str) -> Iterator[Callable[[Progress], None]]:
+    """A bar on a terminal, a line every tenth elsewhere; on stderr, with the venue's own time."""
     if not show:
         yield lambda progress: None
     elif sys.stderr.isatty():
-        with _bar() as advance:
+        with _bar(time_zone) as advance:
             yield advance
     else:
-        yield _plain_steps()
+        yield _plain_steps(time_zone)
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
+def _bar(time_zone: str) -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -103,13 +114,13 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
         task = bar.add_task("market", total=None)
 
         def advance(progress: Progress) -> None:
-            text = f"market {market_time(progress.now_ns)}"
+            text = f"market {market_time(progress.now_ns, time_zone)}"
             bar.update(task, completed=progress.rows_done, total=progress.rows_total, description=text)
 
         yield advance
 
 
-def _plain_steps() -> Callable[[Progress], None]:
+def _plain_steps(time_zone: str) -> Callable[[Progress], None]:
     last = -1
 
     def advance(progress: Progress) -> None:
@@ -117,34 +128,58 @@ def _plain_steps() -> Callable[[Progress], None]:
         tenth = 10 * progress.rows_done // max(1, progress.rows_total)
         if tenth != last:
             last = tenth
-            note(f"market {market_time(progress.now_ns)}: {progress.rows_done} of {progress.rows_total} rows")
+            note(f"market {market_time(progress.now_ns, time_zone)}: {progress.rows_done} of {progress.rows_total} rows")
 
     return advance
 
 
-def market_time(now_ns: int) -> str:
-    """The market's own time, UTC, to the minute."""
+def market_time(now_ns: int, time_zone: str) -> str:
+    """The venue's time with its offset, to the minute; UTC where this machine does not know the zone."""
     from datetime import UTC, datetime
+    from zoneinfo import ZoneInfo
 
-    return datetime.fromtimestamp(now_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M")
+    try:
+        zone = ZoneInfo(time_zone)
+    except (OSError, ValueError):
+        return datetime.fromtimestamp(now_ns // 10**9, UTC).isoformat(" ", "minutes")
+    return datetime.fromtimestamp(now_ns // 10**9, zone).isoformat(" ", "minutes")
+
+
+@contextmanager
+def interruptible(again: str) -> Iterator[None]:
+    """Ctrl-C ends with one line that says how to go on, and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        fail(f"interrupted; {again}", INTERRUPTED)
 
 
 def run_and_show(day: MarketDay, options: RunOptions, *, as_json: bool) -> None:
-    """Runs, then prints the summary; faults of files end with a sentence and their own exit code."""
-    from exchange.app import OtherInputs
-    from exchange.engine.journal import JournalError
-    from exchange.engine.sequencer import VenueHalted
-    from exchange.replay.run import run_day
-
-    try:
-        with progress_line(show=not as_json) as advance:
-            summary = run_day(day, options, advance)
-    except (JournalError, VenueHalted, OtherInputs) as error:
-        fail(str(error), error.exit_code)
+    """Runs, then prints the summary; faults of files and disks end with a sentence and their own exit code."""
+    with interruptible(f"what is done is kept, go on with: ./cpx {options.order.command} --resume"):
+        summary = _run(day, options, show=not as_json)
     if as_json:
         typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
         show_summary(summary, options.out)
+
+
+def _run(day: MarketDay, options: RunOptions, *, show: bool) -> dict[str, Any]:
+    from exchange.app import OtherInputs
+    from exchange.engine.journal import JournalError
+    from exchange.engine.sequencer import VenueHalted
+    from exchange.replay.driver import DayRefused
+    from exchange.replay.run import Faulty, run_day
+
+    try:
+        with progress_line(show, day.settings.time_zone) as advance:
+            return run_day(day, options, advance)
+    except (JournalError, VenueHalted, OtherInputs, DayRefused, Faulty) as error:
+        fail(str(error), error.exit_code)
+    except OSError as error:
+        what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+        again = "the journal keeps what is done; --resume goes on when the disk has room"
+        fail(f"a file of the run cannot be written or read ({what}): {again}", NO_ROOM)
 
 
 def show_summary(summary: dict[str, Any], out: Path) -> None:
@@ -172,17 +207,29 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [
         ("offers", f"{summary['offers']:,}"),
         ("tasks", f"{summary['tasks']:,}"),
-        ("filled", f"{filled:,} ({100 * filled // tasks} %)"),
+        ("filled", f"{filled:,} ({percent(filled, tasks)} %)"),
         *([("partly filled (bulk)", f"{summary['partly']:,}")] if summary["partly"] else []),
         ("unfilled", f"{summary['unfilled']:,}"),
     ]
     lines += [(f"  {reason}", f"{count:,}") for reason, count in summary["unfilled_by_reason"].items()]
     lines += [
         ("trades", f"{summary['trades']:,}"),
-        ("notional, yuan", summary["notional"]),
-        ("paid to providers and shares, yuan", summary["paid"]),
-        ("refunds to buyers, yuan", summary["refund"]),
-        ("damages to buyers, yuan", summary["damages"]),
+        ("notional, yuan", yuan(summary["notional"])),
+        ("paid to providers and shares, yuan", yuan(summary["paid"])),
+        ("refunds to buyers, yuan", yuan(summary["refund"])),
+        ("damages to buyers, yuan", yuan(summary["damages"])),
         ("ledger sum, micro-yuan", str(summary["ledger_sum"])),
     ]
     return lines
+
+
+def percent(part: int, whole: int) -> int:
+    """Whole percent, halves up."""
+    return (200 * part + whole) // (2 * whole)
+
+
+def yuan(amount: str) -> str:
+    """Decimal yuan with a comma between thousands."""
+    whole, point, rest = amount.partition(".")
+    sign, digits = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
+    return f"{sign}{int(digits):,}{point}{rest}"

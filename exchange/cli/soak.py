@@ -22,7 +22,7 @@ def commit() -> str:
     return asked.stdout.strip() or "unknown"
 
 
-command = typer.Typer()
+command = typer.Typer(add_completion=False)
 
 
 @command.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

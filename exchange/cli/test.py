@@ -171,7 +171,7 @@ def sum_up(outcomes: list[Outcome]) -> int:
     return 1 if failed or not passed else 0
 
 
-command = typer.Typer()
+command = typer.Typer(add_completion=False)
 
 
 @command.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

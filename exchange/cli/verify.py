@@ -87,7 +87,7 @@ def run(verdict: Verdict, folder: Path, engine: Engine | None, *, show_progress:
     """Fills in the verdict; every way to fail is an exit code and a sentence, never a traceback."""
     from exchange.adapters.journal_file import Lock, list_segments, list_snapshots, locate
     from exchange.domain.venue import Venue
-    from exchange.engine.journal import JournalError
+    from exchange.engine.journal import JournalError, JournalMissing
     from exchange.engine.recovery import LogReader
     from exchange.engine.sequencer import Machine, VenueHalted
     from matching_core import IMPLEMENTATION
@@ -99,7 +99,10 @@ def run(verdict: Verdict, folder: Path, engine: Engine | None, *, show_progress:
     try:
         lock = Lock(places.journal, shared=True)
         try:
-            reader = LogReader(list_segments(places.journal))
+            segments = list_segments(places.journal)
+            if not segments:
+                raise JournalMissing(f"there is no journal in {places.journal}: give the folder of a run")
+            reader = LogReader(segments)
             verdict.segments = len(reader.headers)
             machine = Machine(Venue())
             checkpoints = load_checkpoints(

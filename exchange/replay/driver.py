@@ -3,7 +3,8 @@
 A deterministic function of the day and of what the venue has answered, so that a run that was killed can be resumed:
 the driver starts from the beginning, the journal answers for what is in it already, and the rest is new.
 One period at a time: rows in order of time; before a gate the fixes; after a period its readings; after the dispute
-window its settlement. Idle stretches (no rows, nothing waiting, nothing open) are skipped in one step.
+window its settlement. Idle stretches (no rows, nothing open, nothing waiting that could still be filled) are skipped in
+one step; the run ends when nothing is left to send, wait for or settle.
 """
 
 from collections import Counter
@@ -22,6 +23,12 @@ from exchange.replay.market_day import MarketDay, Outage
 
 Submit = Callable[[list[Any]], list[Any]]  # commands -> answers with .events
 COUNTERSIGNED_OF_16 = 11  # so many of 16 readings are countersigned by the buyer; the rest stand undisputed
+
+
+class DayRefused(Exception):
+    """The venue refused its own clock or set-up: what follows would be another market than the one that was asked for."""
+
+    exit_code = 65
 
 
 @dataclass(slots=True)
@@ -45,7 +52,7 @@ class Driver:
 
     def run(self) -> Iterator[Progress]:
         """Runs to the end of the day, yielding after every period."""
-        self._submit([AdvanceTime(self._day.start_ns), *self._day.setup()])
+        self._submit([AdvanceTime(self._day.start_ns), *self._day.setup()], is_setup=True)
         grid = self._venue.periods
         period = grid.at(self._day.start_ns)
         while True:
@@ -56,19 +63,29 @@ class Driver:
                 return
             period = following
 
-    def _submit(self, commands: list[Any]) -> None:
+    def _submit(self, commands: list[Any], *, is_setup: bool = False) -> None:
+        """Sends a batch and reads its answers, each at the time that the clock had come to by then."""
         if not commands:
             return
         now_ns = self._venue.now_ns
-        for answer in self._submit_raw(commands):
+        for command, answer in zip(commands, self._submit_raw(commands), strict=True):
+            if type(command) is AdvanceTime:
+                now_ns = command.now_ns
             for event in answer.events:
                 if type(event) is Traded:
                     self._remember(event, now_ns)
-                elif type(event) is Refused and event.command == "PlaceOffer":
-                    self.offers_refused[event.reason] += 1
+                elif type(event) is Refused:
+                    self._note_refusal(event, is_setup)
+
+    def _note_refusal(self, refused: Refused, is_setup: bool) -> None:
+        if is_setup or refused.command == "AdvanceTime":
+            what = f"{refused.command} {refused.reference}".rstrip()
+            raise DayRefused(f"the venue refused {what}: {refused.message} ({refused.reason}); mend the inputs")
+        if refused.command == "PlaceOffer":
+            self.offers_refused[refused.reason] += 1
 
     def _remember(self, trade: Traded, now_ns: int) -> None:
-        """Keeps a trade for the fix of its instrument; time is that of the submit, exact enough for windows of hours."""
+        """Keeps a trade and its time for the fix of its instrument."""
         venue = self._venue
         firms = (venue.state.participants[trade.buyer].firm, venue.state.participants[trade.seller].firm)
         family, period = venue.instrument(trade.instrument)
@@ -79,18 +96,17 @@ class Driver:
 
     def _run_period(self, period: int) -> None:
         """From the end of the period before to the end of this one."""
-        grid, venue = self._venue.periods, self._venue
+        grid = self._venue.periods
         gate_ns = grid.gate(period + 1)
-        self._send_rows(gate_ns - NS_PER_SECOND)
+        self._submit(self._rows_until(gate_ns - NS_PER_SECOND, clock_ns=gate_ns - NS_PER_SECOND))
         self._submit(self._fixes(period + 1, gate_ns))
-        self._send_rows(grid.start(period + 1) - 1)
-        end_ns = max(grid.start(period + 1), venue.now_ns)
-        self._submit([AdvanceTime(end_ns)])
+        end_ns = grid.start(period + 1)
+        self._submit(self._rows_until(end_ns - 1, clock_ns=end_ns))
         self._submit(self._readings(period))
         self._submit(self._settlements(end_ns))
 
-    def _send_rows(self, until_ns: int) -> None:
-        """Every row up to a time, each at its own second, then the clock at that time."""
+    def _rows_until(self, until_ns: int, *, clock_ns: int) -> list[Any]:
+        """Every row up to a time, each at its own moment, then the clock at clock_ns, where it is not there yet."""
         commands: list[Any] = []
         clock = self._venue.now_ns
         rows = self._day.rows
@@ -101,9 +117,9 @@ class Driver:
                 commands.append(AdvanceTime(clock))
             commands.append(command)
             self._next_row += 1
-        if until_ns > clock:
-            commands.append(AdvanceTime(until_ns))
-        self._submit(commands)
+        if clock_ns > clock:
+            commands.append(AdvanceTime(clock_ns))
+        return commands
 
     def _fixes(self, period: int, gate_ns: int) -> list[SetFix]:
         """DI4 for every instrument of a period that traded or is offered, just before its gate."""
@@ -158,11 +174,12 @@ class Driver:
     # --- what comes next ---
 
     def _next_busy_period(self, period: int) -> int | None:
-        """The next period in which anything can happen; None at the end."""
-        venue, grid = self._venue, self._venue.periods
-        if venue.state.tasks or venue.state.obligations or venue.state.bids:
+        """The next period in which anything can happen; None when nothing is left to happen."""
+        state, grid = self._venue.state, self._venue.periods
+        if state.obligations or state.bids or (state.tasks and state.offers):
             return period + 1
         rows = self._day.rows
-        if self._next_row < len(rows):
-            return max(period + 1, grid.at(rows[self._next_row][0]))
-        return period + 1 if venue.now_ns < self._day.end_ns else None
+        moments = [rows[self._next_row][0]] if self._next_row < len(rows) else []
+        if state.tasks:  # without an offer they can only die
+            moments.append(min(entry.dies_ns for entry in state.tasks.values()))
+        return max(period + 1, grid.at(min(moments))) if moments else None

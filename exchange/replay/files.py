@@ -68,6 +68,7 @@ class _Read:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     demand: Demand | None = None
+    has_lists: bool = False
 
 
 def market_day_from_files(
@@ -86,6 +87,7 @@ def market_day_from_files(
     read = _Read()
     _read_tasks(tasks_path, options, catalogue, read)
     _read_offers(offer_paths, options, catalogue, read)
+    _tell_ignored(options, read)
     if not read.tasks or not read.offers:
         return None, read.problems
     venue = options.venue
@@ -160,6 +162,7 @@ def _read_offers(paths: Sequence[Path], options: FileOptions, catalogue: LoadCat
             read.problems += problems
         else:
             read.problems.append(_other_kind(path, kind, "offers.csv or price lists"))
+    read.has_lists = bool(lists)
     if lists and read.tasks:
         _read_lists(lists, options, read)
 
@@ -175,11 +178,41 @@ def _read_lists(paths: list[Path], options: FileOptions, read: _Read) -> None:
     )
     read.offers += imported.rows
     read.problems += imported.problems
+    if imported.unlisted:
+        _tell_unlisted(paths, imported.unlisted, read)
     skipped = ", ".join(f"{count} {reason}" for reason, count in imported.skipped)
     read.notes.append(
         f"price lists: {len(imported.rows)} standing offers at {options.supply_permille} offered card-hours to 1000"
         f" asked; entries left out: {skipped}"
     )
+
+
+def _tell_unlisted(paths: list[Path], chips: tuple[str, ...], read: _Read) -> None:
+    """A chip without a price is no bad row; where that leaves nothing to offer, it is the reason."""
+    lists = ", ".join(path.name for path in paths)
+    message = f"has no price for {', '.join(chips)} nor a chip that stands for it; nothing of that is offered"
+    if read.offers:
+        read.notes.append(f"{lists} {message}")
+    else:
+        read.problems.append(Problem(lists, 0, "", "missing", message))
+
+
+def _tell_ignored(options: FileOptions, read: _Read) -> None:
+    """Options that were given and do nothing with these files."""
+    defaults, is_trace = FileOptions(), read.demand is not None
+    ignored = [
+        option
+        for option, is_given, is_used in (
+            ("--epoch", options.epoch_ns != defaults.epoch_ns, is_trace),
+            ("--nodes", options.nodes_path is not None, is_trace),
+            ("--usd-rate", options.usd_rate_ppm != defaults.usd_rate_ppm, is_trace or read.has_lists),
+            ("--supply-ratio", options.supply_permille != defaults.supply_permille, read.has_lists),
+        )
+        if is_given and not is_used
+    ]
+    if ignored:
+        verb = "is" if len(ignored) == 1 else "are"
+        read.notes.append(f"{', '.join(ignored)} {verb} for traces and price lists: ignored with these files")
 
 
 def _other_kind(path: Path, kind: str, wanted: str) -> Problem:

@@ -68,8 +68,8 @@ class MarketDay:
         tuple[str, str, int], ...
     ] = ()  # (participant, task, lot-minutes) paid for and not used: whole periods, lots
     pieces: tuple[
-        tuple[str, str], ...
-    ] = ()  # (task, the first task of the same row) where a row became several tasks
+        tuple[str, str, str], ...
+    ] = ()  # (participant, task, the first task of the same row) where a row became several tasks
     notes: tuple[str, ...] = ()  # how the day was made, for people
 
     def setup(self) -> tuple[object, ...]:
@@ -161,15 +161,16 @@ def waste_of(tasks: Iterable[TaskRow]) -> tuple[tuple[str, str, int], ...]:
     return tuple((task.participant, task.client_order_id, waste) for task, waste in named if waste)
 
 
-def pieces_of(tasks: Iterable[TaskRow]) -> tuple[tuple[str, str], ...]:
+def pieces_of(tasks: Iterable[TaskRow]) -> tuple[tuple[str, str, str], ...]:
     """Tasks that came from the same row of the same file as an earlier one."""
     first: dict[tuple[str, int], str] = {}
     pieces = []
     for row in tasks:
-        name = row.command.task.client_order_id
+        task = row.command.task
+        name = task.client_order_id
         origin = first.setdefault((row.file, row.line), name)
         if origin != name:
-            pieces.append((name, origin))
+            pieces.append((task.participant, name, origin))
     return tuple(pieces)
 
 

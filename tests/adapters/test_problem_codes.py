@@ -1,5 +1,6 @@
 """Every problem code of the readers: a file that shows it, and a message that says what would be right."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,7 @@ SHOWN_BY = {
     "cell_count": with_task_bytes(csv_text(TASK).rstrip(b"\n") + b",one too many\n"),
     "missing": with_task(account=""),
     "code": with_task(account="=1+1"),
+    "reserved": with_task(account="fund"),
     "unknown_code": with_task(chips="H900"),
     "number": with_task(cards="NaN"),
     "too_small": with_task(price_cap="0"),
@@ -138,6 +140,45 @@ def test_a_bad_file_is_told_by_its_code_and_in_words(code, tmp_path):
     assert problem.file and len(problem.message) > 10
     assert str(problem).startswith(problem.file)
     assert "\n" not in str(problem) and "\0" not in str(problem)
+
+
+@pytest.mark.parametrize("name", ["outside", "exchange", "network", "fund", "site:s1", "region:hubei-wuhan", "power:x"])
+def test_accounts_of_the_exchange_itself_are_refused_in_every_file(name, tmp_path):
+    found = [*with_task(account=name)(tmp_path), *with_offer(account=name)(tmp_path)]
+    assert [(problem.column, problem.code) for problem in found] == [("account", "reserved")] * 2
+    assert with_task(account=f"{name.rstrip(':')}-2".replace(":", "-"))(tmp_path) == []
+
+
+def test_a_deadline_that_the_venue_would_refuse_is_a_bad_cell(tmp_path):
+    assert with_task(deadline="2036-01-03T08:00:00+08:00")(tmp_path) == []  # 3650 days after submit_time
+    (problem,) = with_task(deadline="2036-01-03T08:00:01+08:00")(tmp_path)
+    assert (problem.column, problem.code) == ("deadline", "too_large")
+
+
+def test_an_offer_in_a_class_that_nobody_reaches_is_a_bad_cell(tmp_path):
+    path, whole = tmp_path / "offers.csv", load_catalogue()
+    path.write_bytes(csv_text(OFFER))
+    assert read_offers(path, catalogue=whole)[1] == []
+    reach = tuple(r for r in whole.reach if (r.host_region, r.latency_class) != ("hubei-wuhan", "L5"))
+    (problem,) = read_offers(path, catalogue=replace(whole, reach=reach))[1]
+    assert (problem.column, problem.code) == ("latency_class", "conflict") and "L10" in problem.message
+
+
+@pytest.mark.parametrize("row", [TASK, OFFER], ids=["tasks", "offers"])
+def test_a_header_that_almost_fits_is_told_what_it_lacks_and_has_too_many(row, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(csv_text({"card": "1", **{column: cell for column, cell in row.items() if column != "cards"}}))
+    problem = sniff(path)
+    assert isinstance(problem, Problem) and problem.code == "missing_column"
+    assert "lacks cards" in problem.message and "'card'" in problem.message
+    assert ("tasks file" if row is TASK else "offers file") in problem.message
+
+
+def test_an_offers_header_without_a_column_is_not_taken_for_a_sites_file(tmp_path):
+    path = tmp_path / "offers.csv"
+    path.write_bytes(csv_text({column: cell for column, cell in OFFER.items() if column != "price"}))
+    problem = sniff(path)
+    assert isinstance(problem, Problem) and "offers file" in problem.message and "lacks price" in problem.message
 
 
 def test_the_guide_explains_every_problem_code():

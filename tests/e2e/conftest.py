@@ -38,6 +38,24 @@ def start_cpx():
     return start
 
 
+@pytest.fixture
+def quick(monkeypatch, tmp_path):
+    """As cpx, but inside this process and in an empty folder: for what needs no process of its own."""
+    from typer.testing import CliRunner
+
+    from exchange.cli.main import app
+
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner(env={"COLUMNS": "120"})
+    return lambda *args: runner.invoke(app, list(map(str, args)))
+
+
+@pytest.fixture(scope="session")
+def examples():
+    """The folder of the example files that the guide shows."""
+    return ROOT / "exchange" / "data" / "examples"
+
+
 @pytest.fixture(scope="session")
 def summary_of():
     """summary.json of a run folder."""

@@ -39,6 +39,7 @@ def test_no_buyer_pays_above_the_budget_of_his_task(small_demo):
         assert cost <= budget_micro(tasks[name], day.settings), name
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_whatever_the_machine_hashes(cpx, small_demo, summary_of, tmp_path):
     env = {"PYTHONHASHSEED": "4711", "TZ": "America/New_York", "LC_ALL": "C"}
     done = cpx("demo", "--out", tmp_path / "again", "--tasks", 300, env=env)
@@ -115,6 +116,7 @@ def test_resuming_with_another_seed_is_refused_and_changes_nothing(cpx, small_de
     assert cpx("verify", tmp_path / "copy").returncode == 0
 
 
+@pytest.mark.slow
 def test_json_is_one_object_on_stdout_and_nothing_else(cpx, tmp_path):
     done = cpx("demo", "--out", tmp_path / "out", "--tasks", 20, "--json")
     assert done.returncode == 0

@@ -4,9 +4,11 @@ import dataclasses
 import re
 from pathlib import Path
 
-from exchange.cli.main import COMMANDS
+from exchange.adapters.rows import parse_time_ns
+from exchange.cli.main import COMMANDS, load
 from exchange.domain.commands import COMMAND_TYPES, SetVenue
 from exchange.domain.reasons import TaskReason, VenueReason, wire_code
+from exchange.domain.units import parse_scaled
 from matching_core.enums import DenyReason, RejectReason
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +58,53 @@ def test_every_exit_code_in_the_command_line_is_in_the_quickstart():
         text = path.read_text(encoding="utf-8")
         named |= set(re.findall(r"exit_code = (\d+)", text)) | set(re.findall(r"typer\.Exit\((\d+)\)", text))
     assert named - {"0"} <= table, named - table
+
+
+def options_of(name: str) -> dict[str, object]:
+    """Option -> its parameter, of a command of the command line."""
+    found = load(name)
+    return {option.opts[0]: option for option in found.params if option.opts[0].startswith("--")}
+
+
+def test_every_option_of_replay_stands_in_the_guide_with_its_default():
+    table = {row[0].strip("`"): row[2] for row in rows("guides/files.md") if row[0].startswith("`--")}
+    options = options_of("replay")
+    assert set(table) == set(options) - {"--help"}
+    for name, option in options.items():
+        if isinstance(option.default, int) and not isinstance(option.default, bool):
+            assert table[name] == str(option.default), name
+        assert not option.required or table[name] == "needed", name
+
+
+def test_the_guide_states_the_defaults_that_the_importers_have():
+    from exchange.replay.files import FileOptions
+
+    table = {row[0].strip("`"): row[2] for row in rows("guides/files.md") if row[0].startswith("`--")}
+    defaults = FileOptions()
+    assert parse_time_ns(table["--epoch"]) == defaults.epoch_ns
+    assert parse_scaled(table["--usd-rate"], 1_000_000) == defaults.usd_rate_ppm
+    assert parse_scaled(table["--supply-ratio"], 1_000) == defaults.supply_permille
+
+
+def test_the_readme_says_which_commands_have_json():
+    without = {name for name in COMMANDS if name != "bench" and "--json" not in options_of(name)}
+    assert without == {"test", "soak"}
+    assert "all but `test` and `soak` have `--json`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_no_command_offers_shell_completion_as_an_option_of_its_own():
+    names = ("demo", "replay", "verify", "doctor", "test", "soak")
+    assert not [name for name in names if "--install-completion" in options_of(name)]
+
+
+def test_the_readme_starts_the_examples_that_are_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"exchange/data/examples/\S+", text)
+    assert len(named) == 2 and all((ROOT / name).is_file() for name in named)
+
+
+def test_the_folders_of_demos_are_not_offered_to_git():
+    assert "cpx-demo*/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
 def test_every_page_that_is_linked_exists():

@@ -197,6 +197,15 @@ def test_the_tests_packages_have_their_own_stamp(place: Place) -> None:
     assert bootstrap.dev_is_stale(place, bootstrap.wanted(place))
 
 
+@pytest.mark.parametrize("command", ["bench", "test", "soak"])
+def test_who_only_asks_for_help_does_not_wait_for_packages(command: str) -> None:
+    assert bootstrap.needs_dev([command, "day"])
+    assert not bootstrap.needs_dev([command, "--help"]) and not bootstrap.needs_dev([command, "-h"])
+    assert not bootstrap.needs_dev(["bench", "day", "--help"])
+    assert bootstrap.needs_dev([command]) == (command != "bench")  # without a word, bench shows its help
+    assert not bootstrap.needs_dev([]) and not bootstrap.needs_dev(["demo"])
+
+
 # --- the engine: no compiler, no headers -----------------------------------------------------------------
 
 
@@ -291,6 +300,7 @@ def test_our_own_fault_is_one_line_too(bare_clone: Path) -> None:
     assert is_one_line_without_traceback(done.stderr) and "ZeroDivisionError" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_failed_install_exits_69_with_a_log(bare_clone: Path) -> None:
     (bare_clone / "pyproject.toml").write_text(
         '[project]\ndependencies = ["cpx-no-such-thing @ file:///nowhere/x"]'
