@@ -14,8 +14,11 @@ ROOT = Path(__file__).resolve().parent.parent
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.register_profile("soak", settings.get_profile("default"), max_examples=2_000)
+settings.register_profile("quick", settings.get_profile("ci"), max_examples=25)
 if os.environ.get("CPX_SOAK"):
     settings.load_profile("soak")
+elif os.environ.get("CPX_QUICK"):
+    settings.load_profile("quick")
 elif os.environ.get("CI"):
     settings.load_profile("ci")
 else:

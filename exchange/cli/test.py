@@ -190,7 +190,8 @@ def test(
     arguments = list(ctx.args)
     is_whole = not quick and not arguments
     chosen = ["-m", "not soak and not slow"] if quick else []
-    outcomes = [run_pytest("all", [*workers(arguments), *chosen, *arguments], pytest_environment())]
+    environment = pytest_environment(CPX_QUICK="1") if quick else pytest_environment()
+    outcomes = [run_pytest("all", [*workers(arguments), *chosen, *arguments], environment)]
     if compiled_engine_is_missing():
         outcomes.append(Outcome("compiled engine", failed=1, note="not built: see .venv/cpx-install.log"))
     with_debug = is_whole if debug_engine is None else debug_engine

@@ -153,6 +153,7 @@ def test_a_chip_that_nobody_lists_is_told_and_not_offered(tmp_path):
     assert offers.rows == () and offers.problems == () and offers.unlisted == ("MI300X",)
 
 
+@pytest.mark.slow
 def test_the_public_lists_make_a_market_for_the_trace(shared_data):
     data = shared_data / "data"
     trace = import_trace(

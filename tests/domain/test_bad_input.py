@@ -166,7 +166,12 @@ def test_the_town_takes_every_good_command() -> None:
     assert not any(isinstance(event, Refused) for event in assert_answered(world, c.SettlePeriod(T0 + HOUR)))
 
 
-@pytest.mark.parametrize("kind", good_commands(), ids=lambda kind: kind.__name__)
+WIDE = (c.LoadCatalogue, c.SubmitTask, c.PlaceOffer, c.PlaceOrder, c.SetTariff)  # many fields: not in the quick run
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow if kind in WIDE else (), id=kind.__name__) for kind in good_commands()]
+)
 def test_hostile_values_in_every_field_are_answered(kind: type) -> None:
     good = good_commands()[kind]
     tried = refused = 0

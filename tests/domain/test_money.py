@@ -32,7 +32,7 @@ def settled_world(seed: int, steps: int = 45) -> World:
     return world
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [pytest.param(n, marks=() if n < 3 else pytest.mark.slow) for n in range(20)])
 def test_what_lay_in_escrow_for_an_hour_is_shared_out_to_the_last_unit(seed: int) -> None:
     world = settled_world(seed)
     flow: dict = defaultdict(lambda: defaultdict(int))
@@ -75,6 +75,7 @@ def test_what_lay_in_escrow_for_an_hour_is_shared_out_to_the_last_unit(seed: int
         assert others[1] == 0 and cash >= 0 and others[0] >= held
 
 
+@pytest.mark.slow
 def test_the_worlds_above_know_every_kind_of_ending() -> None:
     seen: dict = defaultdict(int)
     for seed in range(20):
@@ -101,7 +102,7 @@ def test_the_worlds_above_know_every_kind_of_ending() -> None:
         assert seen[kind], (kind, dict(seen))
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", [pytest.param(n, marks=() if n < 4 else pytest.mark.slow) for n in range(10)])
 def test_a_statement_opens_moves_and_closes(seed: int) -> None:
     """Per account and day: opening + lines = closing, for every day of a world's life."""
     world = settled_world(seed)

@@ -31,6 +31,7 @@ def written(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_every_file_of_a_run_is_known_to_force(run, quick):
     from exchange.cli.folders import clear_run
 
@@ -38,6 +39,7 @@ def test_every_file_of_a_run_is_known_to_force(run, quick):
     assert set(written(run)) == {"journal/lock"}
 
 
+@pytest.mark.slow
 def test_force_replaces_the_run_and_keeps_files_of_the_user(run, quick, summary_of):
     own = {"notes.txt", "statements/2026-11-24/mine.csv", "statements/notes.md", "journal/read.me", "snapshots/old.zip"}
     for name in own:

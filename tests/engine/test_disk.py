@@ -153,6 +153,7 @@ def kill_and_check(folder: Path, rounds: int, seed: int) -> None:
     assert sequencer.venue.state_hash() == replayed.state_hash()
 
 
+@pytest.mark.slow
 def test_no_answered_command_is_lost_when_the_process_is_killed(tmp_path):
     kill_and_check(tmp_path, rounds=5, seed=11)
 

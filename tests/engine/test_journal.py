@@ -100,6 +100,7 @@ def test_a_frame_lies_on_whole_blocks_and_says_its_length_at_both_ends():
         assert data[start + 4 : start + 8] == data[end - 4 : end] == (end - start).to_bytes(4, "little")
 
 
+@pytest.mark.slow
 def test_a_torn_tail_of_any_length_drops_exactly_the_last_frame():
     data, starts = in_memory()
     for length in range(starts[-2], starts[-1]):

@@ -173,6 +173,7 @@ def test_text_from_outside_is_neither_markup_nor_terminal_control(run_folder: Pa
     assert "[red]?[31mX" in shown and "\x1b" not in shown
 
 
+@pytest.mark.slow
 def test_a_chart_is_drawn(run_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra dev)")
     target = tmp_path / "day.png"
@@ -181,6 +182,7 @@ def test_a_chart_is_drawn(run_folder: Path, tmp_path: Path) -> None:
     assert run(run_folder, "--plot", tmp_path / "no" / "day.png").exit_code == 73
 
 
+@pytest.mark.slow
 def test_a_chart_replaces_a_chart_and_nothing_else(run_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra dev)")
     target = tmp_path / "day.png"
@@ -230,6 +232,7 @@ def test_where_it_is_no_terminal_nothing_is_broken_in_two(
 
 
 @pytest.mark.parametrize("columns", [90, 200])
+@pytest.mark.slow
 def test_a_terminal_s_width_is_kept(run_folder: Path, columns: int) -> None:
     ours, theirs = pty.openpty()
     words = [sys.executable, "-m", "exchange.cli", "report", str(run_folder), "--day", "2026-11-23"]
@@ -248,6 +251,7 @@ def test_a_terminal_s_width_is_kept(run_folder: Path, columns: int) -> None:
 
 
 @pytest.mark.parametrize("more", [[], ["--json"], ["--participant", "B1"]])
+@pytest.mark.slow
 def test_a_reader_who_has_seen_enough_is_no_fault(run_folder: Path, more: list[str]) -> None:
     ours, theirs = os.pipe()
     os.close(ours)

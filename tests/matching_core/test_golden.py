@@ -69,6 +69,7 @@ def test_a_day_of_two_million_orders_prints_the_agreed_tape(compiled_class, flow
     assert answers(engine, make_commands(flow, golden), batch=4096) == expected(golden)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("golden", SMALL, ids=name)
 def test_both_engines_end_a_day_with_the_same_hash_and_snapshot(
     compiled_class, reference_class, flow, golden

@@ -212,6 +212,7 @@ def test_offers_of_sites_that_the_sites_file_lacks_are_told(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_the_trace_and_price_lists_make_a_day(shared_data):
     data = shared_data / "data"
     day, problems = market_day_from_files(
