@@ -22,6 +22,7 @@ DEBUG_LIB = ROOT / "build" / "debug"
 DEBUG_TMP = ROOT / "build" / "debug-tmp"
 DEBUG_STAMP = ROOT / "build" / "debug.stamp"
 CORE_TESTS = "tests/matching_core"
+RULE_TESTS = (CORE_TESTS, "tests/domain/test_scenarios.py")  # every numbered rule, core and venue
 NO_TESTS_COLLECTED = 5  # pytest's exit code
 # The core comes in its debug build from here; the parts around it stay in place.
 DEBUG_SOURCES = ("matching_core/*.pyx", *bootstrap.SHARED_SOURCES)
@@ -184,7 +185,7 @@ def test(
 ) -> None:
     """Run the tests. What is not listed here goes to pytest, e.g. `cpx test tests/house -k floors`.
 
-    The full run is three: all tests on the compiled engine, then the engine's tests on its debug build
+    The full run is three: all tests on the compiled engine, then the rules' tests on its debug build
     (bounds checks, assertions) and on the reference engine. Naming tests yourself runs only those.
     """
     arguments = list(ctx.args)
@@ -196,6 +197,6 @@ def test(
         outcomes.append(Outcome("compiled engine", failed=1, note="not built: see .venv/cpx-install.log"))
     with_debug = is_whole if debug_engine is None else debug_engine
     if with_debug or is_whole:
-        core_arguments = [*workers(arguments), *chosen, *(arguments or [CORE_TESTS])]
+        core_arguments = [*workers(arguments), *chosen, *(arguments or RULE_TESTS)]
         outcomes += core_runs(core_arguments, with_debug, with_reference=is_whole)
     raise typer.Exit(sum_up(outcomes))
