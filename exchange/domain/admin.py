@@ -27,7 +27,7 @@ from exchange.domain.offers import place_listed, release_blocks
 from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Attestation, Participant, Site, TaskEntry
 from exchange.domain.tasks import drain, end_task, expire, explain_dying, reroute
-from exchange.domain.units import NS_PER_DAY, PPM, div_ceil
+from exchange.domain.units import NS_PER_DAY, PPM
 from matching_core.enums import Kind, Op
 from matching_core.limits import MAX_FEE_PPM, MAX_MONEY_MICRO
 
@@ -114,7 +114,7 @@ def _more_to_hold(v: Venue, number: int) -> int:
     """What a waiting task needs to hold beyond what it holds, under the fee in force; negative where it is less."""
     entry = v.state.tasks[number]
     fee_ppm, rest = v.lane_fee_ppm(entry.task.lane), entry.budget_micro - entry.spent_micro
-    fee = div_ceil((entry.notional_micro + rest) * fee_ppm, PPM) - div_ceil(entry.notional_micro * fee_ppm, PPM)
+    fee = money.fee_micro(fee_ppm, rest, entry.notional_micro)
     return rest + fee - entry.held_micro
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exchange.domain.commands import SetVenue, Task
 from exchange.domain.events import MarginShort, Moved
 from exchange.domain.instrument import book_id
 from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Ask, Obligation, Offer, Participant
-from exchange.domain.units import PPM, div_ceil, format_micro
+from exchange.domain.units import PPM, div_ceil, div_floor, format_micro
 from matching_core.enums import Bucket, Kind, Op
 
 if TYPE_CHECKING:
@@ -57,6 +58,24 @@ def require_cash(v: Venue, name: str, amount: int, what: str) -> None:
             f"{what} needs {format_micro(amount)} yuan, {format_micro(cash)} are free",
             f"deposit {short} yuan or free holds",
         )
+
+
+def fee_micro(fee_ppm: int, amount: int, paid: int = 0) -> int:
+    """HM2: the fee of an amount that follows `paid`: charged up to the rounded-up total, so the split does not matter."""
+    return div_ceil((paid + amount) * fee_ppm, PPM) - div_ceil(paid * fee_ppm, PPM)
+
+
+def with_fee(fee_ppm: int, amount: int) -> int:
+    """What must be held so that an amount and its fee can be paid (HM1, HM2)."""
+    return amount + fee_micro(fee_ppm, amount)
+
+
+def task_budget(task: Task, settings: SetVenue) -> int:
+    """HM1: the budget, or cap x cards x hours of the first chip; covers compute and moving data, not the fee."""
+    if task.budget_micro:
+        return task.budget_micro
+    card_minutes = task.price_cap_micro * task.lots * task.periods * settings.period_min
+    return div_floor(card_minutes, 60 * settings.lots_per_card)
 
 
 def card_hours_micro(v: Venue, price_micro_ppm: int, lots: int) -> int:

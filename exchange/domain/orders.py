@@ -12,7 +12,6 @@ from exchange.domain.offers import price_to_ticks
 from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Bid
 from exchange.domain.tasks import drain_beside
-from exchange.domain.units import PPM, div_ceil
 from matching_core.enums import Kind, Op, Side, TimeInForce
 from matching_core.limits import MAX_MONEY_MICRO, MAX_QTY_LOTS
 
@@ -43,7 +42,7 @@ def place(v: Venue, command: PlaceOrder) -> None:
     if v.core.n_orders >= v.core.max_orders:
         raise Refusal(VenueReason.VENUE_FULL, f"{v.core.n_orders} orders rest already", "try again when some have ended")
     notional = ticks * command.lots * v.value_micro
-    hold = notional + div_ceil(notional * v.lane_fee_ppm("standard"), PPM)
+    hold = money.with_fee(v.lane_fee_ppm("standard"), notional)
     money.require_cash(v, command.participant, hold, "the hold of this bid (HM2)")
     drain_beside(v, command.participant, hold, f"order:{command.client_order_id}")
     _send(v, command, buyer, family, period, ticks)
@@ -86,7 +85,7 @@ def amend(v: Venue, command: AmendOrder) -> None:
     filled = before.qty - before.leaves
     notional = ticks * max(0, command.lots - filled) * v.value_micro
     fee_ppm = v.tariff_version(bid.tariff).fee_standard_ppm  # the core keeps the fee of the bid's entry
-    need = notional + div_ceil(notional * fee_ppm, PPM)  # never less than what the core will ask
+    need = money.with_fee(fee_ppm, notional)  # never less than what the core will ask
     money.require_cash(v, command.participant, need - before.hold_micro, "the hold of the amended bid (HM2)")
     drain_beside(v, command.participant, need - before.hold_micro, f"order:{command.client_order_id}")
     events = v.core_do(

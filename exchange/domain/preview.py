@@ -14,7 +14,6 @@ from exchange.domain.events import NOT_EXPLAINED, Explanation
 from exchange.domain.explain import explain
 from exchange.domain.routing import BulkPlan, Candidate, best_block, best_bulk, eligible_families
 from exchange.domain.tasks import check_task, make_entry
-from exchange.domain.units import PPM, div_ceil
 
 if TYPE_CHECKING:
     from exchange.domain.venue import Venue
@@ -58,10 +57,10 @@ def preview(v: Venue, task: Task) -> Quote:
     site, instrument, start_ns, lot_periods, compute, moving = found or ("", "", 0, 0, 0, 0)
     return Quote(
         budget_micro=entry.budget_micro,
-        hold_micro=entry.budget_micro + div_ceil(entry.budget_micro * entry.fee_ppm, PPM),
+        hold_micro=money.with_fee(entry.fee_ppm, entry.budget_micro),
         free_micro=money.balance(v, task.participant, money.CASH),
         fills=found is not None, site=site, instrument=instrument, start_ns=start_ns, lot_periods=lot_periods,
-        compute_micro=compute, moving_micro=moving, fee_micro=div_ceil(compute * entry.fee_ppm, PPM),
+        compute_micro=compute, moving_micro=moving, fee_micro=money.fee_micro(entry.fee_ppm, compute),
         explanation=NOT_EXPLAINED if found else explain(v, entry),
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from exchange.domain.explain import explain
 from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.routing import BulkPlan, Candidate, Eligible, best_block, best_bulk, eligible_families
 from exchange.domain.state import TaskEntry
-from exchange.domain.units import NS_PER_DAY, PPM, div_ceil, div_floor, format_micro
+from exchange.domain.units import NS_PER_DAY, PPM
 from matching_core.enums import Kind, Op
 from matching_core.limits import MAX_MONEY_MICRO, MAX_PRICE_TICKS
 
@@ -73,7 +73,7 @@ def check_task(v: Venue, task: Task) -> None:
         raise _no(VenueReason.INVALID_BUDGET, "exactly one of price cap and budget must be given")
     if min(task.price_cap_micro, task.budget_micro) < 0 or task.price_cap_micro > MAX_PRICE_TICKS * v.settings.tick_micro:
         raise _no(VenueReason.INVALID_BUDGET, "price cap and budget must be positive and within what money can hold")
-    if not 0 < budget_of(v, task) <= MAX_MONEY_MICRO // 4:
+    if not 0 < money.task_budget(task, v.settings) <= MAX_MONEY_MICRO // 4:
         raise _no(VenueReason.INVALID_BUDGET, "the budget is nothing, or more than money can hold")
 
 
@@ -130,19 +130,10 @@ def _check_terms(task: Task) -> None:
         raise _no(VenueReason.INVALID_QTY, "min_green must be between 0 and 1")
 
 
-def budget_of(v: Venue, task: Task) -> int:
-    """HM1: the budget, or cap x cards x hours of the first chip; covers compute and moving the data."""
-    if task.budget_micro:
-        return task.budget_micro
-    settings = v.settings
-    card_periods = task.price_cap_micro * task.lots * task.periods * settings.period_min
-    return div_floor(card_periods, 60 * settings.lots_per_card)
-
-
 def make_entry(v: Venue, task: Task) -> TaskEntry:
     """An entry that is not in any book yet (also for previews)."""
     fee_ppm = v.lane_fee_ppm(task.lane)
-    return TaskEntry(0, task, 0, v.state.now_ns, budget_of(v, task), fee_ppm, 0, 0)
+    return TaskEntry(0, task, 0, v.state.now_ns, money.task_budget(task, v.settings), fee_ppm, 0, 0)
 
 
 def submit(v: Venue, command: SubmitTask) -> None:
@@ -154,7 +145,7 @@ def submit(v: Venue, command: SubmitTask) -> None:
         raise _no(VenueReason.DUPLICATE_ID, f"task {task.client_order_id} is waiting already", "use another id")
     _check_waiting_room(v, task)
     entry = make_entry(v, task)
-    hold = entry.budget_micro + div_ceil(entry.budget_micro * entry.fee_ppm, PPM)
+    hold = money.with_fee(entry.fee_ppm, entry.budget_micro)
     money.require_cash(v, task.participant, hold, "the hold of this task (HM1)")
     drain_beside(v, task.participant, hold, f"task:{task.client_order_id}")
     entry.number, entry.stamp, entry.held_micro = v.take_number(), v.take_stamp(), hold
@@ -313,7 +304,7 @@ def _take_from_block(v: Venue, entry: TaskEntry, deal: Deal, offer, period: int,
     """One leg from a block offer: outside the books, same fees, same obligation (MB2)."""
     ask = offer.open[period]
     cost = offer.price_ticks(period) * lots * v.value_micro
-    fee = div_ceil((entry.notional_micro + cost) * entry.fee_ppm, PPM) - div_ceil(entry.notional_micro * entry.fee_ppm, PPM)
+    fee = money.fee_micro(entry.fee_ppm, cost, entry.notional_micro)
     ask.lots -= lots
     money.shrink_entry_margin(v, offer, period, ask)
     price_ticks = offer.price_ticks(period)
@@ -424,9 +415,3 @@ def reroute(v: Venue) -> None:
 def _meets(v: Venue, task: Task, periods: set[int]) -> bool:
     first, end = v.periods.first_from(task.earliest_start_ns), v.periods.at(task.deadline_ns)
     return any(first <= period < end for period in periods)
-
-
-def describe_hold(v: Venue, task: Task) -> str:
-    """What a task would hold, as text."""
-    budget = budget_of(v, task)
-    return format_micro(budget + div_ceil(budget * v.lane_fee_ppm(task.lane), PPM))

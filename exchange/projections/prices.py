@@ -84,12 +84,3 @@ def _row(tape: Tape, scope: str, key: tuple[str, ...], prices: Prices) -> PriceR
     has_day, has_region = scope.endswith("_day"), "region" in scope
     region, day = key[1] if has_region else "", key[-1] if has_day else ""
     return PriceRow(scope, key[0], region, day=day, prices=prices)
-
-
-def national_vwap(tape: Tape) -> dict[str, int]:
-    """Chip -> VWAP over every region and hour, micro-yuan per card-hour."""
-    found: dict[str, Prices] = {}
-    for trade in tape.trades:
-        chip = trade.fact.instrument.partition("/")[0]
-        found.setdefault(chip, Prices()).add(trade.fact.price_micro, trade.fact.lots)
-    return {chip: found[chip].vwap_micro for chip in sorted(found)}

@@ -22,7 +22,8 @@ from exchange.domain.commands import (
     SetVenue,
     Task,
 )
-from exchange.domain.units import MICRO, NS_PER_MINUTE, PPM, div_ceil, div_floor
+from exchange.domain.money import task_budget, with_fee
+from exchange.domain.units import MICRO, NS_PER_MINUTE, PPM, div_ceil
 
 PROVIDER_SECURITY_PPM = 500_000
 BOND_PPM = 100_000
@@ -78,19 +79,10 @@ class MarketDay:
         return (*head, *self.families, *self.participants, *self.sites, *self.attestations)
 
 
-def budget_micro(task: Task, venue: SetVenue) -> int:
-    """The most that a task can cost without its fee (HM1), micro-yuan."""
-    if task.budget_micro:
-        return task.budget_micro
-    card_minutes = task.price_cap_micro * task.lots * task.periods * venue.period_min
-    return div_floor(card_minutes, 60 * venue.lots_per_card)
-
-
 def hold_micro(task: Task, venue: SetVenue, tariff: SetTariff) -> int:
     """Budget and fee: what the venue holds while the task waits."""
     fee_ppm = {"economy": tariff.fee_economy_ppm, "emergency": tariff.fee_emergency_ppm}
-    budget = budget_micro(task, venue)
-    return budget + div_ceil(budget * fee_ppm.get(task.lane, tariff.fee_standard_ppm), PPM)
+    return with_fee(fee_ppm.get(task.lane, tariff.fee_standard_ppm), task_budget(task, venue))
 
 
 def offer_value_micro(offer: PlaceOffer, venue: SetVenue) -> int:

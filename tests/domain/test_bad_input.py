@@ -456,6 +456,7 @@ ANY_COMMAND = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(ANY_COMMAND, max_size=12))
 def test_no_row_of_commands_whatsoever_breaks_the_venue(commands: list) -> None:
     world = town()

@@ -81,6 +81,7 @@ def test_two_hundred_worlds_survive_a_restore_before_every_command() -> None:
         assert replay(world, every=1).snapshot() == world.venue.snapshot()
 
 
+@pytest.mark.slow
 def test_the_hash_seed_of_the_machine_plays_no_part() -> None:
     told = set()
     for hash_seed in ("0", "1", "4242"):

@@ -183,7 +183,7 @@ def play(seed: int, steps: int, engine=None) -> Referee:
     return referee
 
 
-@pytest.mark.parametrize("seed", [pytest.param(n, marks=() if n < 20 else pytest.mark.slow) for n in range(60)])
+@pytest.mark.parametrize("seed", [pytest.param(n, marks=() if n < 12 else pytest.mark.slow) for n in range(60)])
 def test_a_task_buys_what_trying_everything_would_buy(seed: int) -> None:
     play(seed, 12 + seed % 40)
 

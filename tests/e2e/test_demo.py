@@ -24,7 +24,7 @@ def test_the_demo_leaves_prices_statements_and_a_ledger_that_sums_to_zero(small_
 
 
 def test_no_buyer_pays_above_the_budget_of_his_task(small_demo):
-    from exchange.replay.market_day import budget_micro
+    from exchange.domain.money import task_budget
     from exchange.replay.scenario import market_day
 
     day = market_day(1, 300)
@@ -36,9 +36,10 @@ def test_no_buyer_pays_above_the_budget_of_his_task(small_demo):
             spent[row["task"]] = spent.get(row["task"], 0) + int(whole) * 10**6 + int(rest.ljust(6, "0"))
     assert spent
     for name, cost in spent.items():
-        assert cost <= budget_micro(tasks[name], day.settings), name
+        assert cost <= task_budget(tasks[name], day.settings), name
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_whatever_the_machine_hashes(cpx, small_demo, summary_of, tmp_path):
     env = {"PYTHONHASHSEED": "4711", "TZ": "America/New_York", "LC_ALL": "C"}
@@ -84,6 +85,7 @@ def test_verify_names_the_place_when_one_byte_in_the_middle_is_flipped(cpx, smal
     assert "seq" in done.stdout and "bytes" in done.stdout and "00000000000000000001.wal" in done.stdout
 
 
+@pytest.mark.slow
 def test_bean_check_accepts_the_ledger_of_the_demo(small_demo):
     checker = Path(sys.executable).parent / "bean-check"
     if not checker.exists():
@@ -116,6 +118,7 @@ def test_resuming_with_another_seed_is_refused_and_changes_nothing(cpx, small_de
     assert cpx("verify", tmp_path / "copy").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_json_is_one_object_on_stdout_and_nothing_else(cpx, tmp_path):
     done = cpx("demo", "--out", tmp_path / "out", "--tasks", 20, "--json")

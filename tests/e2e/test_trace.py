@@ -38,13 +38,13 @@ def test_the_whole_trace_is_answered_settled_and_replays_to_the_same_hash(cpx, s
 
 def _check_budgets(out, tasks):
     """No task's trades and data moving come to more than its budget."""
+    from exchange.domain.money import task_budget
     from exchange.domain.units import parse_micro
     from exchange.replay.files import FileOptions, market_day_from_files
-    from exchange.replay.market_day import budget_micro
 
     day, _ = market_day_from_files(tasks, sorted((tasks.parents[1] / "catalog").iterdir()), FileOptions(seed=1))
     budgets = {
-        row.command.task.client_order_id: budget_micro(row.command.task, day.settings)
+        row.command.task.client_order_id: task_budget(row.command.task, day.settings)
         for row in day.rows
         if hasattr(row.command, "task")
     }

@@ -163,6 +163,7 @@ def test_no_answered_command_is_lost_in_a_hundred_kills(tmp_path):
     kill_and_check(tmp_path, rounds=100, seed=12)
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused_and_told_what_to_do(tmp_path):
     sequencer, _ = open_toy(tmp_path)
     process = writer(tmp_path, 0, 1)

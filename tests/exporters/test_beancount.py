@@ -63,6 +63,7 @@ def test_a_transaction_that_is_missing_fails(run_folder: Path, tmp_path: Path) -
     assert "Balance failed for 'Assets:Bank'" in bean_check(wrong)
 
 
+@pytest.mark.slow
 @needs_bean_check
 def test_a_venue_that_holds_a_millionth_less_fails(day: Day, tmp_path: Path) -> None:
     balances = day.balances()

@@ -187,6 +187,7 @@ def test_a_sweep_of_any_length_is_one_command(engine_class):
     engine.check()
 
 
+@pytest.mark.slow
 def test_no_question_is_answered_in_the_middle_of_a_batch(compiled_class):
     engine = compiled_class()
     commands = b"".join(new(i, SELL, 1 + i % 1000, 1).pack() for i in range(1, 300_001))

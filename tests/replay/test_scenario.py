@@ -10,9 +10,10 @@ import pytest
 
 from exchange.adapters.market_files import OFFER_COLUMNS, TASK_COLUMNS
 from exchange.domain.commands import AddParticipant, AnnounceOutage, Deposit, PlaceOffer, PostBond, SubmitTask
+from exchange.domain.money import task_budget
 from exchange.domain.units import MICRO, NS_PER_HOUR
 from exchange.replay.files import FileOptions, market_day_from_files
-from exchange.replay.market_day import MarketDay, budget_micro, hold_micro
+from exchange.replay.market_day import MarketDay, hold_micro
 from exchange.replay.scenario import DEMO_START_NS, market_day
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,6 +135,7 @@ def test_any_seed_gives_a_market_that_is_neither_empty_nor_flooded(seed):
     assert 1 < offered / wanted < 4
 
 
+@pytest.mark.slow
 def test_the_day_does_not_depend_on_the_hash_seed():
     seen = set()
     for hash_seed in ("0", "1"):
@@ -174,7 +176,7 @@ def test_a_day_from_files_brings_the_money_that_its_rows_need(tmp_path):
     assert [str(problem).split(":")[:2] for problem in problems] == [["tasks.csv", "3"]]
     assert [type(row.command) for row in day.rows] == [PlaceOffer, SubmitTask]
     task = day.rows[1].command.task
-    assert budget_micro(task, day.settings) == 8 * 3 * 8_500_000
+    assert task_budget(task, day.settings) == 8 * 3 * 8_500_000
     money = deposits(day)
     assert money["buyer-1"] == 206 * MICRO  # 204 and a fee of 1.02, in whole yuan
     security = 16 * 10 * 8 * MICRO // 2
