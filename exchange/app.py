@@ -7,6 +7,7 @@ from typing import Any
 import matching_core
 from exchange.adapters.journal_file import JournalFile, SnapshotFolder, locate, open_log, read_commands
 from exchange.domain.venue import Venue
+from exchange.engine.desk import Desk
 from exchange.engine.journal import make_record
 from exchange.engine.recovery import LoggedCommand
 from exchange.engine.sequencer import Answer, Machine, Sequencer
@@ -29,18 +30,32 @@ def open_folder(folder: Path, sinks: Iterable[Sink] = ()) -> "Run":
 class Run:
     """A venue on a folder: commands that the journal holds already are answered from it, later ones are appended.
 
-    Whoever drives a run sends the same commands again from the first on; one that differs is `OtherInputs`.
+    Whoever drives a run sends the same commands again from the first on; one that differs is `OtherInputs`. The desk
+    adds its own between them, at the same places as it does in a live venue.
     """
 
     def __init__(self, folder: Path, log: JournalFile, logged: Sequence[LoggedCommand], sinks: tuple[Sink, ...]) -> None:
         self.venue = Venue()
         self.resumed_commands = len(logged)
-        self._folder, self._log, self._logged, self._sinks = folder, log, logged, sinks
+        self._desk = Desk(self.venue)
+        self._folder, self._log, self._logged, self._sinks = folder, log, logged, (self._desk.on_command, *sinks)
         self._machine = Machine(self.venue)
         self._sequencer: Sequencer | None = None
 
     def submit(self, commands: Sequence[Any]) -> list[Answer]:
-        """One answer per command; durable when this returns."""
+        """One answer per command; durable when this returns, with what the desk makes of them."""
+        answers: list[Answer] = []
+        begin = 0
+        while begin < len(commands):
+            ends = (place + 1 for place in range(begin, len(commands)) if self._desk.ends_frame(commands[place]))
+            end = next(ends, 0)
+            answers += self._pass_on(commands[begin : end or len(commands)])
+            if end:
+                pass
+            begin = end or len(commands)
+        return answers
+
+    def _pass_on(self, commands: Sequence[Any]) -> list[Answer]:
         answers = []
         done = 0
         while done < len(commands) and self._machine.seq < len(self._logged):

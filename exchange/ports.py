@@ -18,6 +18,34 @@ class Envelope:
     session: int = 0
 
 
+class Clock(Protocol):
+    """Where the venue's time comes from; it only ever reaches the venue as AdvanceTime commands."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970; may jump, in both directions."""
+        ...
+
+
+class DeskLike(Protocol):
+    """What the operator does by the clock, decided from the venue alone."""
+
+    def ends_frame(self, command: Any) -> bool:
+        """True where what stands behind this command may have to wait for commands of the desk."""
+        ...
+
+    def on_command(self, seq: int, ts_ns: int, command: Any, events: Sequence[Any]) -> None:
+        """To be told of every applied command."""
+        ...
+
+    def due(self, now_ns: int) -> list[Any]:
+        """The commands to apply next, to be asked for after each command that ends a frame."""
+        ...
+
+    def next_stop(self, now_ns: int) -> int:
+        """The next moment that the clock must come to before it goes on."""
+        ...
+
+
 class VenueLike(Protocol):
     """The deterministic state machine: same commands in, same events and hash out, on every machine."""
 
@@ -98,8 +126,15 @@ class CommandLog(Protocol):
 class SnapshotStore(Protocol):
     """Keeps the newest snapshots."""
 
-    def save(self, venue: VenueLike, *, seq: int, epoch: int, chain: bytes, event_hash: bytes) -> None:
-        """Writes, reads back, compares; SnapshotRefused or OSError if it does not count, and nothing is lost."""
+    def take(self, venue: VenueLike, *, seq: int, epoch: int, chain: bytes, event_hash: bytes) -> Any:
+        """The venue as it is now, for `keep`; SnapshotRefused if it gives none."""
+        ...
+
+    def keep(self, taken: Any) -> None:
+        """Writes, reads back, compares; SnapshotRefused or OSError if it does not count, and nothing is lost.
+
+        May run beside the venue, in another thread; one at a time.
+        """
         ...
 
 

@@ -339,11 +339,8 @@ class SnapshotFolder:
         self._build, self._config_hash, self._keep = build, config_hash, keep
         self._disk = disk or Disk()
 
-    def save(self, venue: VenueLike, *, seq: int, epoch: int, chain: bytes, event_hash: bytes) -> None:
-        """Writes a snapshot; it gets its name only when a fresh venue loaded from the file has the same
-        state.
-        """
-        path = self._folder / snapshot_name(seq)
+    def take(self, venue: VenueLike, *, seq: int, epoch: int, chain: bytes, event_hash: bytes) -> "TakenSnapshot":
+        """The venue as it is now, in memory."""
         try:
             blob = venue.snapshot()
         except Exception as error:
@@ -352,14 +349,28 @@ class SnapshotFolder:
             self._exchange_id, seq, epoch, chain, venue.now_ns, venue.state_hash(), event_hash, self._config_hash,
             self._build,
         )  # fmt: skip
+        return TakenSnapshot(point, blob)
+
+    def keep(self, taken: "TakenSnapshot") -> None:
+        """Writes a snapshot; it gets its name only when a fresh venue loaded from the file has the same
+        state.
+        """
+        path = self._folder / snapshot_name(taken.point.seq)
         self._disk.make_folder(self._folder)
         unproven = self._folder / "unproven"
-        self._disk.write_file(unproven, build_snapshot(point, blob))
-        load_snapshot(_Unproven(unproven, path.name, seq), self._restore)
+        self._disk.write_file(unproven, build_snapshot(taken.point, taken.blob))
+        load_snapshot(_Unproven(unproven, path.name, taken.point.seq), self._restore)
         self._disk.replace(unproven, path)
         self._disk.sync_folder(self._folder)
         for old in list_snapshots(self._folder)[: -self._keep]:
             old.path.unlink()
+
+
+class TakenSnapshot(NamedTuple):
+    """A snapshot that is in memory only."""
+
+    point: SnapshotPoint
+    blob: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +415,7 @@ def open_sequencer(
     sinks: Iterable[Sink] = (),
     *,
     on_replay: Sink | None = None,
+    not_after: int | None = None,
     segment_bytes: int = SEGMENT_BYTES,
     build: str = "",
     config_hash: bytes = NO_HASH,
@@ -412,6 +424,7 @@ def open_sequencer(
 ) -> tuple[Sequencer, Recovered | None]:
     """A sequencer that goes on where the run folder ends, and what recovery found (None for a new folder).
 
+    not_after: no snapshot beyond this seq is used, so that on_replay gets every command after it at least.
     JournalError (exit codes 73, 78) or VenueHalted (70) where it must not go on; then nothing has been changed.
     """
     disk = disk or Disk()
@@ -420,7 +433,7 @@ def open_sequencer(
         segments, snapshots = list_segments(places.journal), list_snapshots(places.snapshots)
         found = None
         if segments:
-            found = recover(LogReader(segments), snapshots, empty, restore, on_replay)
+            found = recover(LogReader(segments), snapshots, empty, restore, on_replay, not_after)
         elif snapshots:
             repair = "put the journal back from a copy, or move the snapshots away to begin anew"
             raise JournalError("there are snapshots but no journal", seq=snapshots[-1].seq, repair=repair)

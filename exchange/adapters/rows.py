@@ -11,18 +11,17 @@ import csv
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import BinaryIO, Generic, TypeVar
 
-from exchange.domain.units import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND, UnitError, parse_scaled
+from exchange.domain import units
+from exchange.domain.units import UnitError, parse_scaled
 
 T = TypeVar("T")
 
 MAX_LINE_BYTES = 65_536
 MAX_PROBLEMS = 10_000
 MAX_CODE_LENGTH = 36
-FIRST_YEAR, LAST_YEAR = 2020, 2199  # the venue counts periods from 2020 on
 
 PROBLEM_CODES = {
     "unreadable": "the file cannot be opened or read",
@@ -58,12 +57,8 @@ PROBLEM_CODES = {
 }
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]*", re.ASCII)
-_TIME = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
-)
 _CELL = r'(?:"(?:[^"]|"")*"|[^",]*)'
 _QUOTED_LINE = re.compile(f"{_CELL}(?:,{_CELL})*")
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,34 +115,10 @@ class Placed(Generic[T]):
 
 def parse_time_ns(text: str, column: str = "time") -> int:
     """RFC 3339 text with Z or an offset as ns since 1970 UTC; CellError(time) for anything else."""
-    match = _TIME.fullmatch(text)
-    if match is None:
-        raise CellError(
-            column, "time", f"{shown(text)} is not a time; write it as 2026-01-05T08:00:00+08:00 or …Z"
-        )
-    year, month, day, hour, minute, second = (int(match[i]) for i in range(1, 7))
-    offset_hour, offset_minute = (int(match[10]), int(match[11])) if match[9] else (0, 0)
-    if not FIRST_YEAR <= year <= LAST_YEAR:
-        raise CellError(column, "time", f"{shown(text)}: the year must lie in {FIRST_YEAR} to {LAST_YEAR}")
-    if hour > 23 or minute > 59 or second > 59 or offset_hour > 23 or offset_minute > 59:
-        raise CellError(column, "time", f"{shown(text)}: no such hour, minute or second")
     try:
-        days = date(year, month, day).toordinal() - _EPOCH_DAY
-    except ValueError:
-        raise CellError(column, "time", f"{shown(text)}: no such day") from None
-    seconds = (hour * 60 + minute) * 60 + second
-    offset_min = (offset_hour * 60 + offset_minute) * (-1 if match[9] == "-" else 1)
-    fraction_ns = int((match[7] or "").ljust(9, "0"))
-    return days * NS_PER_DAY + seconds * NS_PER_SECOND + fraction_ns - offset_min * NS_PER_MINUTE
-
-
-def format_time(time_ns: int) -> str:
-    """ns since 1970 as RFC 3339 in UTC, with nine decimals only where there is a fraction."""
-    days, rest_ns = divmod(time_ns, NS_PER_DAY)
-    seconds, fraction_ns = divmod(rest_ns, NS_PER_SECOND)
-    day = date.fromordinal(_EPOCH_DAY + days).isoformat()
-    fraction = f".{fraction_ns:09d}" if fraction_ns else ""
-    return f"{day}T{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{fraction}Z"
+        return units.parse_time_ns(text)
+    except UnitError as error:
+        raise CellError(column, "time", str(error)) from None
 
 
 def shown(text: str) -> str:

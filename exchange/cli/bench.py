@@ -15,6 +15,8 @@ from typing import Any
 
 import typer
 
+from exchange.cli.bench_gateway import gateway
+
 ROOT = Path(__file__).resolve().parents[2]
 FLOWS = ROOT / "tests" / "bench"
 PROFILES = ("mixed", "deep", "sweep", "wide")
@@ -29,6 +31,7 @@ DAY_LINES = (
 )  # fmt: skip
 
 command = typer.Typer(no_args_is_help=True, add_completion=False)
+command.command()(gateway)
 
 
 def machine() -> dict[str, Any]:
@@ -137,10 +140,10 @@ def day(
     if as_json:
         typer.echo(json.dumps(result, indent=2))
     else:
-        _show_lines(result, DAY_LINES)
+        show_lines(result, DAY_LINES)
 
 
-def _show_lines(result: dict[str, Any], lines: tuple[tuple[str, str, str], ...]) -> None:
+def show_lines(result: dict[str, Any], lines: tuple[tuple[str, str, str], ...]) -> None:
     """One figure a line with its unit, so that any terminal shows it whole."""
     from rich.console import Console
     from rich.table import Table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from exchange.cli.running import Engine, choose_engine, interruptible, order_of, run_and_show
+from exchange.cli.running import Engine, Via, check_via, choose_engine, interruptible, order_of, run_and_show
 
 command = typer.Typer(add_completion=False)
 
@@ -22,6 +22,7 @@ def demo(
         False, "--resume", help="Go on with a run that was interrupted; by default the last cpx-demo folder."
     ),
     force: bool = typer.Option(False, "--force", help="Replace a former run in the folder; by default cpx-demo."),
+    via: Via = typer.Option(Via.files, help="sockets: through a server, every participant with his own key; same results."),
     as_json: bool = typer.Option(False, "--json", "-j", help="The summary as JSON on stdout, nothing else."),
 ) -> None:
     """Run a whole market day: eight hubs, edge sites, a few hundred participants; prices, ledger and statements to read.
@@ -31,6 +32,7 @@ def demo(
     """
     from exchange.cli.folders import chosen_folder, prepare_folder
 
+    check_via(via, resume=resume)
     folder = chosen_folder(out, "cpx-demo", resume=resume, force=force)
     choose_engine(engine)
     prepare_folder(folder, resume=resume, force=force)
@@ -40,4 +42,4 @@ def demo(
     options = RunOptions(folder, seed, name="demo", order=order_of(ctx, folder, ()))
     with interruptible("nothing has begun yet; start again"):
         day = market_day(seed, tasks)
-    run_and_show(day, options, as_json=as_json)
+    run_and_show(day, options, as_json=as_json, via=via)

@@ -15,6 +15,8 @@ from exchange.cli.running import CANNOT_CREATE, NO_INPUT, USAGE, fail
 RESULTS = (
     "trades.csv", "prices.csv", "outcomes.csv", "unfilled.csv", "settlement.csv", "ledger.beancount", "summary.json",
     "run.json", "refused.csv",
+    # what the server of a run through sockets leaves
+    "exchange.db", "exchange.db-wal", "exchange.db-shm", "access.db", "access.db-journal", "operator.key", "serve.log",
 )  # fmt: skip
 JOURNAL_FILES = re.compile(r"\d{20}\.(?:wal|torn)(?:\.tmp)?", re.ASCII)
 SNAPSHOT_FILES = re.compile(r"\d{20}\.snap|unproven(?:\.tmp)?", re.ASCII)

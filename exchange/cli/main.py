@@ -15,8 +15,22 @@ from typer.core import TyperCommand, TyperGroup
 from exchange import __version__
 
 COMMANDS = {
+    "serve": "Run the exchange on an address: REST, sockets, journal, database.",
     "demo": "Run a whole market day on your machine: orders, trades, delivery, settlement.",
     "replay": "Run a market on your own files: tasks and offers in, trades and statements out.",
+    "instruments": "What can be traded on a running exchange: families and their open hours.",
+    "book": "Price levels of one book, once or live.",
+    "curve": "The forward curve by delivery hour, as a picture.",
+    "preview": "What a need would get now and cost, or why nothing fits; nothing is booked.",
+    "buy": "Buy computing power: plan, question, then buy now or wait for it.",
+    "sell": "Offer hours of your cards: plan, question, then the offer stands.",
+    "cancel": "Take back what has not traded yet: tasks, orders, offers.",
+    "tasks": "Your tasks and what became of them.",
+    "orders": "Your plain orders.",
+    "offers": "Your offers: sold and still open.",
+    "leases": "What you bought: cards over hours.",
+    "statement": "Your account on one day, to the last unit; as CSV or JSON too.",
+    "keys": "Make, list and end keys, over a server or in its folder.",
     "report": "Show what came of a run: fills, prices, reasons, statements.",
     "verify": "Check a journal and its snapshots without starting the venue.",
     "doctor": "Show what this machine has, what is missing, and the command that mends it.",
@@ -26,9 +40,19 @@ COMMANDS = {
 }
 
 
+# Commands that share a module with others: it has them as `<name>_command`.
+SHARED = {
+    **dict.fromkeys(("instruments", "orders", "tasks", "offers", "leases"), "market_lists"),
+    **dict.fromkeys(("book", "curve"), "market_books"),
+    **dict.fromkeys(("preview", "buy", "cancel"), "market_buy"),
+    "sell": "market_sell",
+    **dict.fromkeys(("statement", "keys"), "market_money"),
+}
+
+
 def load(name: str) -> Any:
-    """The real command of `exchange/cli/<name>.py`."""
-    module_name = f"exchange.cli.{name}"
+    """The real command of `exchange/cli/<name>.py`, or of the module that SHARED names."""
+    module_name = f"exchange.cli.{SHARED.get(name, name)}"
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -36,7 +60,7 @@ def load(name: str) -> Any:
             raise
         typer.echo(f"cpx: '{name}' is not part of this version yet", err=True)
         raise typer.Exit(69) from None
-    command = module.command
+    command = getattr(module, f"{name}_command") if name in SHARED else module.command
     return typer.main.get_command(command) if isinstance(command, typer.Typer) else command
 
 

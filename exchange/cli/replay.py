@@ -13,6 +13,8 @@ from exchange.cli.running import (
     NO_INPUT,
     USAGE,
     Engine,
+    Via,
+    check_via,
     choose_engine,
     fail,
     interruptible,
@@ -53,6 +55,7 @@ def replay(
     engine: Engine | None = typer.Option(None, help="Matching engine; by default the compiled one where it is built."),
     resume: bool = typer.Option(False, "--resume", help="Go on with a run that was interrupted; same files and options."),
     force: bool = typer.Option(False, "--force", help="Replace a former run in the folder; other files in it stay."),
+    via: Via = typer.Option(Via.files, help="sockets: through a server, every participant with his own key; same results."),
     as_json: bool = typer.Option(False, "--json", "-j", help="The summary as JSON on stdout, nothing else."),
 ) -> None:
     """Run a market on files: tasks and offers in, trades, prices, settlement, ledger and statements out.
@@ -63,6 +66,7 @@ def replay(
     """
     from exchange.cli.folders import chosen_folder, prepare_folder
 
+    check_via(via, resume=resume)
     folder = chosen_folder(out, "", resume=resume, force=force)
     options = _file_options(seed, period_min, epoch, usd_rate, supply_ratio, deposit, nodes, sites)
     choose_engine(engine)
@@ -77,7 +81,7 @@ def replay(
         fail(f"{error.filename} cannot be read ({error.strerror})", NO_INPUT)
     prepare_folder(folder, resume=resume, force=force, inputs=inputs)
     run_options = RunOptions(folder, seed, shortfall_ppm, "replay", order, tuple(problems))
-    run_and_show(day, run_options, as_json=as_json)
+    run_and_show(day, run_options, as_json=as_json, via=via)
 
 
 # --- files ---

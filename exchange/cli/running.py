@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 USAGE, DATA_ERROR, NO_INPUT, CANNOT_CREATE, NO_ROOM, INTERRUPTED = 2, 65, 66, 73, 75, 130
 # Options that say where and how a run shows itself, not what is run.
-NOT_TYPED_AGAIN = ("resume", "force", "as_json")
+NOT_TYPED_AGAIN = ("resume", "force", "as_json", "via")
 WITHOUT_EFFECT = (*NOT_TYPED_AGAIN, "out", "engine", "skip_bad_rows")
 
 
@@ -33,6 +33,19 @@ class Engine(StrEnum):
 
     reference = "reference"
     compiled = "compiled"
+
+
+class Via(StrEnum):
+    """How commands get to the venue; the results are the same."""
+
+    files = "files"
+    sockets = "sockets"
+
+
+def check_via(via: Via, *, resume: bool) -> None:
+    """Exit code 2 where a run through sockets is to be resumed: what is missing of it runs from the files."""
+    if via is Via.sockets and resume:
+        fail("a run through sockets goes on without them: leave --via out, the result is the same", USAGE)
 
 
 def choose_engine(engine: Engine | None) -> None:
@@ -140,7 +153,7 @@ def market_time(now_ns: int, time_zone: str) -> str:
 
     try:
         zone = ZoneInfo(time_zone)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         return datetime.fromtimestamp(now_ns // 10**9, UTC).isoformat(" ", "minutes")
     return datetime.fromtimestamp(now_ns // 10**9, zone).isoformat(" ", "minutes")
 
@@ -154,26 +167,47 @@ def interruptible(again: str) -> Iterator[None]:
         fail(f"interrupted; {again}", INTERRUPTED)
 
 
-def run_and_show(day: MarketDay, options: RunOptions, *, as_json: bool) -> None:
+def run_and_show(day: MarketDay, options: RunOptions, *, as_json: bool, via: Via = Via.files) -> None:
     """Runs, then prints the summary; faults of files and disks end with a sentence and their own exit code."""
     with interruptible(f"what is done is kept, go on with: ./cpx {options.order.command} --resume"):
-        summary = _run(day, options, show=not as_json)
+        summary = _run(day, options, via, show=not as_json)
     if as_json:
         typer.echo(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
         show_summary(summary, options.out)
 
 
-def _run(day: MarketDay, options: RunOptions, *, show: bool) -> dict[str, Any]:
+def _run(day: MarketDay, options: RunOptions, via: Via, *, show: bool) -> dict[str, Any]:
+    if via is Via.sockets:
+        return _run_via_sockets(day, options, show=show)
+    return _run_from_files(day, options, show=show)
+
+
+def _run_via_sockets(day: MarketDay, options: RunOptions, *, show: bool) -> dict[str, Any]:
+    """Through a server of its own; then what the files' run can end with counts here too, for it checks the journal."""
+    from clients.errors import CpxError
+    from exchange.replay.remote import run_via_sockets
+    from exchange.testing.server import ServerDied
+
+    try:
+        return _run_from_files(day, options, show=show, run_day=run_via_sockets)
+    except (CpxError, ServerDied) as error:
+        fail(f"the run through sockets failed: {error}", 70)
+
+
+def _run_from_files(
+    day: MarketDay, options: RunOptions, *, show: bool, run_day: Callable[..., dict[str, Any]] | None = None
+) -> dict[str, Any]:
     from exchange.app import OtherInputs
     from exchange.engine.journal import JournalError
     from exchange.engine.sequencer import VenueHalted
     from exchange.replay.driver import DayRefused
-    from exchange.replay.run import Faulty, run_day
+    from exchange.replay.run import Faulty
+    from exchange.replay.run import run_day as run_from_files
 
     try:
         with progress_line(show, day.settings.time_zone) as advance:
-            return run_day(day, options, advance)
+            return (run_day or run_from_files)(day, options, advance)
     except (JournalError, VenueHalted, OtherInputs, DayRefused, Faulty) as error:
         fail(str(error), error.exit_code)
     except OSError as error:

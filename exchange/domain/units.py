@@ -4,6 +4,7 @@ Money and prices are micro-yuan (10^-6 yuan), card quantities are lots (1/10 car
 """
 
 import re
+from datetime import date
 
 MICRO = 1_000_000
 PPM = 1_000_000
@@ -12,6 +13,12 @@ NS_PER_MINUTE = 60 * NS_PER_SECOND
 NS_PER_HOUR = 3600 * NS_PER_SECOND
 NS_PER_DAY = 24 * NS_PER_HOUR
 
+FIRST_YEAR, LAST_YEAR = 2020, 2199  # the venue counts periods from 2020 on
+
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_TIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
+)
 _DECIMAL = re.compile(r"(-?)(\d{1,18})(?:\.(\d{1,9}))?", re.ASCII)
 
 
@@ -68,3 +75,37 @@ def format_scaled(value: int, scale: int, places: int) -> str:
 def format_micro(value: int, places: int = 2) -> str:
     """Micro-yuan as decimal yuan; at least two decimals, no digit lost."""
     return format_scaled(value, MICRO, places)
+
+
+def parse_time_ns(text: str, first_year: int = FIRST_YEAR) -> int:
+    """RFC 3339 text with Z or an offset as ns since 1970 UTC; UnitError for anything else."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise UnitError(f"{_shown(text)} is not a time; write it as 2026-01-05T08:00:00+08:00 or …Z")
+    year, month, day, hour, minute, second = (int(match[i]) for i in range(1, 7))
+    offset_hour, offset_minute = (int(match[10]), int(match[11])) if match[9] else (0, 0)
+    if not first_year <= year <= LAST_YEAR:
+        raise UnitError(f"{_shown(text)}: the year must lie in {first_year} to {LAST_YEAR}")
+    if hour > 23 or minute > 59 or second > 59 or offset_hour > 23 or offset_minute > 59:
+        raise UnitError(f"{_shown(text)}: no such hour, minute or second")
+    try:
+        days = date(year, month, day).toordinal() - _EPOCH_DAY
+    except ValueError:
+        raise UnitError(f"{_shown(text)}: no such day") from None
+    seconds = (hour * 60 + minute) * 60 + second
+    offset_min = (offset_hour * 60 + offset_minute) * (-1 if match[9] == "-" else 1)
+    fraction_ns = int((match[7] or "").ljust(9, "0"))
+    return days * NS_PER_DAY + seconds * NS_PER_SECOND + fraction_ns - offset_min * NS_PER_MINUTE
+
+
+def format_time(time_ns: int) -> str:
+    """ns since 1970 as RFC 3339 in UTC, with nine decimals only where there is a fraction."""
+    days, rest_ns = divmod(time_ns, NS_PER_DAY)
+    seconds, fraction_ns = divmod(rest_ns, NS_PER_SECOND)
+    day = date.fromordinal(_EPOCH_DAY + days).isoformat()
+    fraction = f".{fraction_ns:09d}" if fraction_ns else ""
+    return f"{day}T{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{fraction}Z"
+
+
+def _shown(text: str) -> str:
+    return ascii(text if len(text) <= 40 else text[:40] + "...")

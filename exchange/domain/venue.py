@@ -57,6 +57,10 @@ HANDLERS: dict[type, Callable[[Any, Any], None]] = {
     c.SetFix: delivery.set_fix,
     c.SettlePeriod: settle_run.run,
 }
+_BOOK_OPS = frozenset(
+    (Op.NEW, Op.CANCEL, Op.REPLACE, Op.REDUCE, Op.MASS_CANCEL, Op.ADVANCE_TIME, Op.UNCROSS, Op.AMEND, Op.TAKE)
+)
+_BOOK_KINDS = frozenset((Kind.ACCEPTED, Kind.TRADE, Kind.CANCELED, Kind.REPLACED, Kind.EXPIRED))
 _MAX_TIME_NS = 1 << 62
 _SNAPSHOT_MAGIC = b"CPXVENUE"
 _SNAPSHOT_VERSION = 1
@@ -97,6 +101,7 @@ class Venue(Indexes):
         self.state = State()
         self.keys = Keys()
         self.events: list = []
+        self.touched: set[int] = set()  # books whose resting orders may have changed since `take_touched`
         self.stopped: set[str] = set()  # providers whose asks leave at the end of this command
         self._seq = 0
         for account in range(1, len(SYSTEM_ACCOUNTS)):
@@ -158,7 +163,17 @@ class Venue(Indexes):
 
     def core_do(self, op: Op, **fields) -> list:
         """One command to the core under the seq at hand; its events."""
-        return self.core.submit(op, seq=self._seq, **fields)
+        events = self.core.submit(op, seq=self._seq, **fields)
+        if op in _BOOK_OPS:
+            for event in events:
+                if event.kind in _BOOK_KINDS:
+                    self.touched.add(event.book)
+        return events
+
+    def take_touched(self) -> set[int]:
+        """The books whose resting orders may have changed since the last time, once; no part of the state."""
+        touched, self.touched = self.touched, set()
+        return touched
 
     @staticmethod
     def core_reason(event) -> str:

@@ -239,13 +239,17 @@ def recover(
     empty: Empty,
     restore: Restore,
     on_replay: Sink | None = None,
+    not_after: int | None = None,
 ) -> Recovered:
     """The newest sound snapshot, then every later command; on_replay gets what is applied after the snapshot.
 
+    not_after: snapshots beyond this seq are not used, because a sink has to hear of what came between.
     JournalError for any damage but a torn tail, VenueHalted if a command raises or the venue's own check fails.
     """
     notes: list[str] = []
-    found = _newest_sound(reader, snapshots, restore, notes)
+    snapshots = list(snapshots)
+    usable = [source for source in snapshots if not_after is None or source.seq <= not_after]
+    found = _newest_sound(reader, usable, restore, notes)
     if found is None:
         machine, point, start = Machine(empty()), None, 0
     else:
@@ -262,8 +266,11 @@ def recover(
         replayed += apply_frame(machine, frame, on_replay)
     end = reader.end
     assert end is not None
-    if point is not None and point.seq >= end.next_seq:
-        raise _regression(point, end)
+    newest_seq = point.seq if point is not None else 0
+    if not_after is not None:  # what may not be used still proves how far the journal once was
+        newest_seq = max([newest_seq, *(source.seq for source in snapshots)])
+    if newest_seq >= end.next_seq:
+        raise _regression(newest_seq, end)
     if end.torn_bytes:
         notes.append(
             f"torn tail of {end.torn_bytes} bytes after seq {end.next_seq - 1}: never answered, dropped"
@@ -335,9 +342,9 @@ def _check_meets(point: SnapshotPoint, seq: int, chain: bytes) -> None:
         )
 
 
-def _regression(point: SnapshotPoint, end: LogEnd) -> JournalError:
+def _regression(snapshot_seq: int, end: LogEnd) -> JournalError:
     return JournalError(
-        f"the journal ends with seq {end.next_seq - 1}, but a snapshot was taken after seq {point.seq}: "
+        f"the journal ends with seq {end.next_seq - 1}, but a snapshot was taken after seq {snapshot_seq}: "
         "answered commands are missing",
         seq=end.next_seq,
         repair="put the missing segments back from a copy; or, to give those commands up, move the snapshot away",

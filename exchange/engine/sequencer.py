@@ -2,10 +2,13 @@
 
 Rules it keeps: no answer and no event before its command is durable; a fault of ours in `apply` halts the venue for
 good, because the state behind it is no longer a function of the log; a failing sink stops alone.
+
+`Sequencer.submit` takes the steps one after the other; `exchange.engine.writer` takes the same steps for many callers at
+once, the disk's part in a thread.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -26,13 +29,28 @@ class Answer(NamedTuple):
 
 
 class VenueHalted(Exception):
-    """The venue stopped because of a fault of ours; commands with no answer in `answers` are unknown, not refused."""
+    """The venue stopped because of a fault of ours; commands with no answer in `answers` are unknown, not refused.
+
+    is_definite: this command was never given to the log and will never be executed.
+    """
 
     exit_code = 70
 
-    def __init__(self, message: str, answers: Sequence[Answer] = ()) -> None:
+    def __init__(self, message: str, answers: Sequence[Answer] = (), *, is_definite: bool = False) -> None:
         super().__init__(message)
         self.answers = list(answers)
+        self.is_definite = is_definite
+
+
+@dataclass(slots=True)
+class Batch:
+    """The commands of one frame, and, once they are applied, what came of each and when."""
+
+    records: Sequence[Record]
+    commands: Sequence[Any]
+    ts_ns: int  # log time of the frame
+    answers: list[Answer] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -118,16 +136,25 @@ class Sequencer:
         return self._machine.event_hash
 
     @property
+    def log(self) -> CommandLog:
+        """The log behind it, for its numbers."""
+        return self._log
+
+    @property
     def halted(self) -> str:
         """Why the venue stopped, or "" while it runs."""
         return self._halted
+
+    def add_sink(self, sink: Sink) -> None:
+        """From the next command on, this one is told too."""
+        self._sinks.append(sink)
 
     def submit(self, submissions: Iterable[Submission]) -> list[Answer]:
         """One answer per command, in order; all of them are durable.
 
         CodecError: a command has no bytes; none of the list was taken. VenueHalted: some may be in the log.
         """
-        self._refuse_if_halted()
+        self.refuse_if_halted()
         commands: list[Any] = []
         records: list[Record] = []
         for submission in submissions:
@@ -137,28 +164,20 @@ class Sequencer:
         answers: list[Answer] = []
         for frame in split_into_frames(records):
             done = len(answers)
-            self._run_frame(frame, commands[done : done + len(frame)], answers)
+            batch = self.batch(frame, commands[done : done + len(frame)])
+            try:
+                self._run(batch)
+            except VenueHalted as halt:
+                halt.answers = answers + batch.answers
+                raise
+            answers += batch.answers
         return answers
 
     def checkpoint(self) -> bool:
         """Takes a snapshot now; False (and a line in `problems`) where it did not come to count."""
-        self._refuse_if_halted()
-        if self._snapshots is None:
-            return False
-        log, machine = self._log, self._machine
-        try:
-            self._snapshots.save(
-                machine.venue,
-                seq=machine.seq,
-                epoch=log.epoch,
-                chain=log.chain,
-                event_hash=machine.event_hash,
-            )
-        except (SnapshotRefused, OSError) as error:
-            # Only a later start gets slower: the journal holds everything.
-            self.problems.append(f"no snapshot at seq {machine.seq}: {error}")
-            return False
-        return True
+        self.refuse_if_halted()
+        taken = self.take_snapshot()
+        return taken is not None and self.keep_snapshot(taken)
 
     def close(self) -> None:
         """Clean shutdown: a last snapshot, unless the venue halted; then the folder is free for others."""
@@ -166,40 +185,89 @@ class Sequencer:
             if not self._halted and self.seq:
                 self.checkpoint()
         finally:
-            self._halted = self._halted or "closed"
-            self._log.close()
+            self.close_log()
 
-    def _refuse_if_halted(self) -> None:
+    def refuse_if_halted(self) -> None:
+        """VenueHalted where no command is taken."""
         if self._halted:
-            raise VenueHalted(f"the venue takes no commands: {self._halted}")
+            raise VenueHalted(f"the venue takes no commands: {self._halted}", is_definite=True)
 
-    def _run_frame(self, records: Sequence[Record], commands: Sequence[Any], answers: list[Answer]) -> None:
+    def halt(self, why: str) -> None:
+        """Takes nothing more from now on; the first reason stands."""
+        self._halted = self._halted or why
+
+    # --- the steps ---
+
+    def batch(self, records: Sequence[Record], commands: Sequence[Any]) -> Batch:
+        """A frame of these commands; to be made when no other one is being written."""
+        clocks = [command.now_ns for command in commands if type(command) is AdvanceTime]
+        return Batch(records, commands, max(self._log.ts_ns, self.venue.now_ns, *clocks))
+
+    def write(self, batch: Batch) -> None:
+        """Makes a frame durable; touches nothing but the log, so that another thread may do it."""
+        self._log.append(batch.records, batch.ts_ns)
+
+    def apply(self, batch: Batch) -> None:
+        """Applies a durable frame; VenueHalted if a command raises, with the answers before it in the batch."""
+        for record, command in zip(batch.records, batch.commands, strict=True):
+            events = self._machine.apply(record, command)
+            batch.times.append(self.venue.now_ns)
+            batch.answers.append(Answer(self.seq, events))
+
+    def hand_out(self, batch: Batch) -> None:
+        """Tells the sinks of an applied frame; one that raises is told nothing more."""
+        for ts_ns, command, answer in zip(batch.times, batch.commands, batch.answers, strict=True):
+            self._hand_out(answer, ts_ns, command)
+
+    def take_snapshot(self) -> Any:
+        """The venue as it is now, for `keep_snapshot`, when all that is in the log is applied; None if it gives none."""
+        if self._snapshots is None:
+            return None
+        log, machine = self._log, self._machine
+        try:
+            return self._snapshots.take(
+                machine.venue,
+                seq=machine.seq,
+                epoch=log.epoch,
+                chain=log.chain,
+                event_hash=machine.event_hash,
+            )
+        except SnapshotRefused as error:
+            self.problems.append(f"no snapshot at seq {machine.seq}: {error}")
+            return None
+
+    def keep_snapshot(self, taken: Any) -> bool:
+        """Writes and proves a snapshot, in any thread; False (and a line in `problems`) where it did not come to count."""
+        assert self._snapshots is not None
+        try:
+            self._snapshots.keep(taken)
+        except (SnapshotRefused, OSError) as error:
+            # Only a later start gets slower: the journal holds everything.
+            self.problems.append(f"no snapshot at seq {taken.point.seq}: {error}")
+            return False
+        return True
+
+    def close_log(self) -> None:
+        """Frees the folder without another snapshot."""
+        self.halt("closed")
+        self._log.close()
+
+    def _run(self, batch: Batch) -> None:
         # Set before and cleared after: also a KeyboardInterrupt in between leaves a venue that must not go on.
         self._halted = f"stopped in the frame after seq {self.seq}"
-        times: list[int] = []
-        done = len(answers)
         try:
-            self._log.append(records, self._frame_time(commands))
-            for record, command in zip(records, commands, strict=True):
-                events = self._machine.apply(record, command)
-                times.append(self.venue.now_ns)
-                answers.append(Answer(self.seq, events))
+            self.write(batch)
+            self.apply(batch)
         except VenueHalted as halt:
             self._halted = str(halt)
-            halt.answers = answers
             raise
         self._halted = ""
-        for ts_ns, command, answer in zip(times, commands, answers[done:], strict=True):
-            self._hand_out(answer, ts_ns, command)
+        self.hand_out(batch)
         if self._log.is_full:
             self.checkpoint()
             self._halted = "stopped while a new segment was made"
             self._log.roll()
             self._halted = ""
-
-    def _frame_time(self, commands: Sequence[Any]) -> int:
-        clocks = [command.now_ns for command in commands if type(command) is AdvanceTime]
-        return max(self._log.ts_ns, self.venue.now_ns, *clocks)
 
     def _hand_out(self, answer: Answer, ts_ns: int, command: Any) -> None:
         for sink in list(self._sinks):

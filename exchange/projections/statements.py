@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from exchange.domain.commands import SetTariff
 from exchange.domain.events import Settled
 from exchange.domain.state import SYSTEM_ACCOUNTS
 from exchange.projections.deliveries import Deliveries
@@ -147,7 +148,7 @@ def _seen_from(ledger: Ledger, tape: Tape, line: Line, side: int, item: Settled 
             names[fact.seller] = f"offer {fact.offer_id}"
         reference = names.get(ledger.accounts[own], "")
     seq, time_ns = ledger.moment(line)
-    words = _WORDS.get(_word_key(ledger, tape, line), (line.kind, line.kind))
+    words = words_of(_word_key(ledger, tape, line))
     amount = line.amount_micro if side else -line.amount_micro
     return StatementLine(
         seq, time_ns, words[side], ledger.accounts[other], line.obligation, reference, instrument, amount,
@@ -172,9 +173,19 @@ def _share_part(ledger: Ledger, tape: Tape, line: Line) -> str:
     tariff = tape.tariffs.get(trade.fact.tariff_version) if trade else None
     if trade is None or tariff is None:
         return "region"
-    host, recipient = instrument_parts(trade.fact.instrument).region, ledger.accounts[line.target]
+    return share_part(tariff, trade.fact.instrument, ledger.accounts[line.target])
+
+
+def share_part(tariff: SetTariff, instrument: str, recipient: str) -> str:
+    """Whether what a recipient gets of the compute price of an instrument is the region's share or the green one."""
+    host = instrument_parts(instrument).region
     bases = {share.base for share in tariff.shares if share.recipient.replace("{host}", host) == recipient}
     return "green" if "green" in bases and "compute" not in bases else "region"
+
+
+def words_of(kind: str) -> tuple[str, str]:
+    """A kind of move (of a share: its part) as the payer and as the payee reads it."""
+    return _WORDS.get(kind, (kind, kind))
 
 
 def delivered_prices(ledger: Ledger, tape: Tape) -> dict[int, Delivered]:

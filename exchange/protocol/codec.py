@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from exchange.domain import events as happened
 from exchange.domain.commands import COMMAND_TYPES, AdvanceTime, PlaceOffer, PlaceOrder, SubmitTask
 from matching_core.enums import Op
 from matching_core.records import COMMAND, RECORD_SIZE, Command
@@ -29,6 +30,16 @@ _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
 _DECODERS: dict[int, msgspec.msgpack.Decoder[Any]] = {
     number: msgspec.msgpack.Decoder(cls, strict=True) for number, cls in COMMAND_TYPES.items()
 }
+_EVENT_TYPES: tuple[type, ...] = (
+    happened.Refused, happened.Replayed, happened.Acknowledged, happened.Moved, happened.OfferPlaced,
+    happened.OfferSkipped, happened.OfferEnded, happened.OrderChanged, happened.Traded, happened.TaskAccepted,
+    happened.TaskFilled, happened.TaskWaiting, happened.TaskEnded, happened.ReadingTaken, happened.FixSet,
+    happened.MarginShort, happened.Settled, happened.MadeUp, happened.PeriodSettled,
+)  # fmt: skip
+_EVENT_DECODERS: dict[str, msgspec.msgpack.Decoder[Any]] = {
+    cls.__name__: msgspec.msgpack.Decoder(cls, strict=True) for cls in _EVENT_TYPES
+}
+_EVENT_LIST = msgspec.msgpack.Decoder(list[tuple[str, msgspec.Raw]])
 
 
 class CodecError(ValueError):
@@ -100,6 +111,19 @@ def idem_key(command: Any) -> bytes:
 def event_bytes(events: Any) -> bytes:
     """Canonical bytes of a list of events: class name and fields in order, so that equal bytes mean equal events."""
     return _ENCODER.encode([(type(event).__name__, event) for event in events])
+
+
+def events_from_bytes(blob: bytes) -> list[Any]:
+    """The events that `event_bytes` wrote; CodecError for anything else."""
+    try:
+        events = [_EVENT_DECODERS[name].decode(raw) for name, raw in _EVENT_LIST.decode(blob)]
+    except KeyError as error:
+        raise CodecError(f"event {error} is unknown: written by a newer release?") from error
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise CodecError(f"these bytes are no events: {error}") from error
+    if event_bytes(events) != blob:
+        raise CodecError("these bytes are events, but not in their one canonical form")
+    return events
 
 
 def _clock_record(now_ns: Any) -> bytes:

@@ -18,6 +18,7 @@ from exchange.domain.units import div_half_even, format_micro, format_scaled
 from exchange.projections import Projections
 from exchange.replay.driver import Driver, Progress
 from exchange.replay.market_day import MarketDay
+from exchange.replay.view import VenueView
 
 SUMMARY_SCHEMA = 1
 ORDER_FILE, SUMMARY_FILE, REFUSED_FILE = "run.json", "summary.json", "refused.csv"
@@ -60,9 +61,9 @@ def run_day(day: MarketDay, options: RunOptions, on_progress: Callable[[Progress
     projections = Projections()
     run = open_folder(options.out, [projections.on_command])
     try:
-        _keep_order(options, is_resumed=run.resumed_commands > 0)
+        keep_order(options, is_resumed=run.resumed_commands > 0)
         _write_left_out(options)
-        driver = Driver(day, run.venue, run.submit, seed=options.seed, shortfall_ppm=options.shortfall_ppm)
+        driver = Driver(day, VenueView(run.venue), run.submit, seed=options.seed, shortfall_ppm=options.shortfall_ppm)
         for progress in driver.run():
             on_progress(progress)
         run.finish()
@@ -178,7 +179,7 @@ def _sources(day: MarketDay, projections: Projections) -> dict[str, int]:
 # --- what was asked for ---
 
 
-def _keep_order(options: RunOptions, *, is_resumed: bool) -> None:
+def keep_order(options: RunOptions, *, is_resumed: bool) -> None:
     """Writes run.json at the start of a run; OtherInputs where a resumed one was asked for something else."""
     path = options.out / ORDER_FILE
     kept = read_order(path) if is_resumed else None

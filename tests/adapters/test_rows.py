@@ -23,12 +23,12 @@ from exchange.adapters.rows import (
     Columns,
     Placed,
     Problem,
-    format_time,
     parse_time_ns,
     read_records,
 )
 from exchange.adapters.sniff import KINDS, sniff
 from exchange.adapters.trace_alibaba import POD_COLUMNS, import_trace
+from exchange.domain.units import format_time
 
 YEARS_NS = st.integers(1_577_836_800 * 10**9, 7_258_118_399 * 10**9)
 

@@ -113,26 +113,30 @@ def test_what_is_read_at_start_is_synced_before_anything_is_built_on_it(tmp_path
     open_log(tmp_path).close()
 
 
-def test_a_real_process_on_a_full_disk_ends_with_75_and_loses_no_answer(tmp_path):
-    process = writer(tmp_path, 0, 3000, 10 * BLOCK + 1000)
+@pytest.mark.parametrize("how", [(), ("live",)])
+def test_a_real_process_on_a_full_disk_ends_with_75_and_loses_no_answer(tmp_path, how):
+    process = writer(tmp_path, 0, 3000, 10 * BLOCK + 1000, *how)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == ABORT_CODE == 75
     assert b"cpx: cannot write seq" in errors and b"File too large" in errors
     answered = int(output.split()[-1])
     logged = [entry.command for entry in read_commands(tmp_path)]
-    assert len(logged) == answered, "the frame that did not fit is torn, and only that one"
-    assert logged == some_commands(answered)
+    if how:  # a frame may be on the disk already and not answered for yet
+        assert 20 < answered <= len(logged) <= answered + 20
+    else:
+        assert len(logged) == answered, "the frame that did not fit is torn, and only that one"
+    assert logged == some_commands(len(logged))
     sequencer, found = open_toy(tmp_path)
     assert found.end.torn_bytes > 0
-    assert sequencer.submit([Deposit("a", 1)])[0].seq == answered + 1
+    assert sequencer.submit([Deposit("a", 1)])[0].seq == len(logged) + 1
 
 
-def kill_and_check(folder: Path, rounds: int, seed: int) -> None:
+def kill_and_check(folder: Path, rounds: int, seed: int, *how: str) -> None:
     """Kills writers at random moments; every answered command must be in the journal, in order."""
     generator = random.Random(seed)
     answered = 0
     for _ in range(rounds):
-        process = writer(folder, answered, 100_000)
+        process = writer(folder, answered, 20_000 if how else 100_000, 0, *how)
         assert process.stdout is not None
         first_line = process.stdout.readline()
         assert first_line == b"open\n", process.communicate()[1]
@@ -154,8 +158,9 @@ def kill_and_check(folder: Path, rounds: int, seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_no_answered_command_is_lost_when_the_process_is_killed(tmp_path):
-    kill_and_check(tmp_path, rounds=5, seed=11)
+@pytest.mark.parametrize("how", [(), ("live",)])
+def test_no_answered_command_is_lost_when_the_process_is_killed(tmp_path, how):
+    kill_and_check(tmp_path, 5, 11, *how)
 
 
 @pytest.mark.soak

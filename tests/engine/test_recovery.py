@@ -196,3 +196,21 @@ def test_what_was_replayed_can_be_handed_out_again(run):
     open_toy(run, on_replay=lambda *event: seen.append(event))[0].close()
     assert [event[2] for event in seen] == [command for frame in FRAMES for command in frame]
     assert [event[0] for event in seen] == list(range(1, 201))
+
+
+def test_a_snapshot_beyond_what_a_sink_has_is_not_used_and_the_rest_is_handed_out_again(run, finished):
+    seqs = [source.seq for source in list_snapshots(run / "snapshots")]
+    assert len(seqs) == 3 and seqs[-1] == 200
+    for not_after, used in ((None, 200), (200, 200), (199, seqs[1]), (seqs[1], seqs[1]), (seqs[1] - 1, seqs[0]), (0, 0)):
+        heard: list = []
+        state, _, found = start(run, not_after=not_after, on_replay=lambda seq, *_, heard=heard: heard.append(seq))
+        assert (found.snapshot_seq, state) == (used, finished[1])
+        assert heard == list(range(used + 1, 201)), "everything after the snapshot, so everything the sink has not got"
+
+
+def test_a_snapshot_that_may_not_be_used_still_tells_that_the_journal_has_become_shorter(run):
+    for path in segments(run)[-2:]:
+        path.unlink()
+    for not_after in (None, 5):
+        with pytest.raises(JournalError, match="a snapshot was taken after seq 200: answered commands are missing"):
+            start(run, not_after=not_after)

@@ -9,6 +9,8 @@ from exchange.cli.main import COMMANDS, load
 from exchange.domain.commands import COMMAND_TYPES, SetVenue
 from exchange.domain.reasons import TaskReason, VenueReason, wire_code
 from exchange.domain.units import parse_scaled
+from exchange.gateways.error_catalogue import errors_answer
+from exchange.protocol.errors import DoorReason
 from matching_core.enums import DenyReason, RejectReason
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,8 +27,14 @@ def test_every_reason_stands_in_the_docs_with_its_code_and_no_other():
     wanted = {
         (str(wire_code(reason)), reason.name) for kind in (RejectReason, DenyReason, VenueReason, TaskReason) for reason in kind
     }
+    wanted |= {(str(700 + reason.value), reason.name) for reason in DoorReason}
     found = {(row[0], row[1].strip("`")) for row in rows("reasons.md") if row[0].isdigit()}
     assert found == wanted
+
+
+def test_the_catalogue_of_errors_says_of_every_reason_what_the_docs_say():
+    wanted = {(int(row[0]), row[1].strip("`"), row[2]) for row in rows("reasons.md") if row[0].isdigit()}
+    assert {(entry.code, entry.reason, entry.title) for entry in errors_answer().items} == wanted
 
 
 def test_every_setting_stands_in_the_docs_with_its_default():

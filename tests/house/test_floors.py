@@ -19,7 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = ("matching_core", "exchange", "clients")
 
 NOUNS = ("matching_core.enums", "matching_core.limits", "matching_core.records")
-FLOOR_1 = ("exchange.domain", "exchange.protocol", "exchange.ports", "exchange.config")
+FLOOR_1 = (
+    "exchange.domain", "exchange.protocol", "exchange.ports", "exchange.ports_history", "exchange.ports_access",
+    "exchange.config",
+)  # fmt: skip
 ALL_OF_OURS = OURS
 ANY = ("*",)
 
@@ -43,6 +46,8 @@ ROOMS = (
     Room("exchange.domain", ("matching_core",)),
     Room("exchange.protocol", (*NOUNS, "exchange.domain"), ("msgspec",)),
     Room("exchange.ports", ("matching_core", *FLOOR_1)),
+    Room("exchange.ports_history", ("matching_core", *FLOOR_1)),
+    Room("exchange.ports_access", FLOOR_1),
     Room("exchange.config", ("matching_core", *FLOOR_1), ("pydantic", "pydantic_settings")),
     Room("exchange.data", ()),
     Room("exchange.web", ()),
@@ -55,13 +60,27 @@ ROOMS = (
     ),
     Room(
         "exchange.gateways",
-        ("exchange.protocol", "exchange.projections", "exchange.ports", "exchange.engine.handle"),
-        ("fastapi", "starlette", "websockets", "msgspec"),
+        (
+            "exchange.protocol", "exchange.projections", "exchange.ports", "exchange.ports_history", "exchange.ports_access",
+            "exchange.engine.handle", "exchange.engine.queries", "exchange.engine.market_data",
+        ),
+        ("msgspec",),
     ),
     Room(
         "exchange.gateways.rest",
-        ("exchange.protocol", "exchange.projections", "exchange.ports", "exchange.engine.handle"),
-        ("fastapi", "starlette", "pydantic", "msgspec"),
+        (
+            "exchange.protocol", "exchange.ports_access", "exchange.gateways.access", "exchange.gateways.limits",
+            "exchange.engine.handle", "exchange.engine.writer_stats",
+        ),
+        ("fastapi", "starlette", "msgspec", "prometheus_client"),
+    ),
+    Room(
+        "exchange.gateways.stream",
+        (
+            "exchange.protocol", "exchange.ports_access", "exchange.gateways.access", "exchange.gateways.dispatch",
+            "exchange.gateways.limits", "exchange.engine.market_data", "exchange.engine.feeds",
+        ),
+        ("msgspec", "uvicorn"),
     ),
     Room(
         "exchange.testing",
@@ -355,7 +374,7 @@ def test_the_floor_checker_sees(file: str, text: str) -> None:
         ("matching_core/records.py", "try:\n    import numpy\nexcept ImportError:\n    numpy = None"),
         ("exchange/domain/venue.py", "from matching_core import Engine\nfrom .units import div_floor"),
         ("exchange/engine/journal.py", "import os\nfrom exchange.domain.units import div_floor"),
-        ("exchange/gateways/rest/app.py", "import pydantic\nfrom exchange.engine.handle import Handle"),
+        ("exchange/gateways/rest/app.py", "import fastapi\nfrom exchange.engine.handle import Handle"),
         ("exchange/replay/run.py", "from exchange.adapters import rows\nimport rich"),
         ("clients/trading.py", "import httpx2\nfrom exchange.protocol.orders import NewOrder"),
         (

@@ -4,40 +4,48 @@ from dataclasses import replace
 
 import pytest
 
+from exchange.app import open_folder
 from exchange.domain.commands import AdvanceTime, ListFamily, PlaceOffer, SubmitTask
 from exchange.domain.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND
 from exchange.domain.venue import Venue
+from exchange.engine.desk import Desk
 from exchange.engine.sequencer import Answer
 from exchange.projections import Projections
 from exchange.replay.driver import DayRefused, Driver
 from exchange.replay.market_day import TimedRow, pieces_of
 from exchange.replay.run import _sources
 from exchange.replay.scenario import DEMO_START_NS, market_day
+from exchange.replay.view import VenueView
 
 DAY = market_day(1, 40)
 
 
 class Sent:
-    """A venue that keeps what it was sent."""
+    """A venue with its desk that keeps what it was sent."""
 
     def __init__(self, *sinks):
         self.venue, self.commands, self.batches, self.sinks = Venue(), [], [], sinks
+        self.desk = Desk(self.venue)
 
     def submit(self, commands):
-        answers = []
         self.batches.append(list(commands))
-        for command in commands:
-            self.commands.append(command)
-            events = self.venue.apply(len(self.commands), command)
-            for sink in self.sinks:
-                sink(len(self.commands), self.venue.now_ns, command, events)
-            answers.append(Answer(len(self.commands), events))
-        return answers
+        return [self.apply(command) for command in commands]
+
+    def apply(self, command):
+        is_stop = self.desk.ends_frame(command)
+        self.commands.append(command)
+        seq = len(self.commands)
+        events = self.venue.apply(seq, command)
+        for sink in (self.desk.on_command, *self.sinks):
+            sink(seq, self.venue.now_ns, command, events)
+        for follows in self.desk.due(self.venue.now_ns) if is_stop else ():
+            self.apply(follows)
+        return Answer(seq, events)
 
 
 def drive(day, *sinks, **changes):
     sent = Sent(*sinks)
-    driver = Driver(day, sent.venue, sent.submit, seed=1, shortfall_ppm=0)
+    driver = Driver(day, VenueView(sent.venue), sent.submit, seed=1, shortfall_ppm=0)
     for name, value in changes.items():
         setattr(driver, name, value)
     return sent, driver, len(list(driver.run()))
@@ -89,26 +97,23 @@ def test_a_row_in_the_last_nanosecond_of_a_period_comes_before_its_end():
     assert late_ns in clocks and clocks.index(late_ns) < clocks.index(late_ns + 1)
 
 
-def test_a_trade_has_the_time_the_clock_had_come_to_within_its_batch():
+def test_a_trade_has_the_time_the_clock_had_come_to_within_its_batch(tmp_path, monkeypatch):
     expected, got = [], []
+    apply, remember = Venue.apply, Desk._remember
 
-    class Watch(Sent):
-        def submit(self, commands):
-            answers = []
-            for command in commands:
-                self.commands.append(command)
-                events = self.venue.apply(len(self.commands), command)
-                expected.extend(self.venue.now_ns for event in events if type(event).__name__ == "Traded")
-                answers.append(Answer(len(self.commands), events))
-            return answers
+    def watch(venue, seq, command, **rest):
+        events = apply(venue, seq, command, **rest)
+        expected.extend(venue.now_ns for event in events if type(event).__name__ == "Traded")
+        return events
 
-    sent = Watch()
-    driver = Driver(DAY, sent.venue, sent.submit, seed=1, shortfall_ppm=0)
-    remember = driver._remember
-    driver._remember = lambda trade, now_ns: (got.append(now_ns), remember(trade, now_ns))
-    for _ in driver.run():
+    monkeypatch.setattr(Venue, "apply", watch)
+    monkeypatch.setattr(Desk, "_remember", lambda self, at, trade: (got.append(at), remember(self, at, trade)))
+    run = open_folder(tmp_path / "run")
+    for _ in Driver(DAY, VenueView(run.venue), run.submit, seed=1, shortfall_ppm=0).run():
         pass
-    assert len(expected) > 10 and got == expected
+    run.close()
+    assert run.problems == []
+    assert len(set(expected)) > 10 and got == expected
 
 
 def test_a_set_up_that_the_venue_refuses_ends_the_run_with_its_words():

@@ -1,0 +1,367 @@
+"""The socket: one connection that logs in, comes back by itself and goes on where it was.
+
+Subscriptions survive a disconnect: each is asked for again from its place on. Requests do not: who waits for an answer is
+told that it is lost, and clients.attempts decides. Silence for longer than `staleness_s` (heartbeats come each second)
+counts as a disconnect. Reconnects wait longer each time, by a random part, so that clients do not come back as a herd.
+"""
+
+import asyncio
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import websockets.asyncio.client as ws
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from clients.attempts import Fault, Lost, NotSent, Turned, error_of
+from clients.build import Call, frame_of
+from clients.errors import AuthenticationError, BadAnswer, CpxError, ExchangeNotAvailable, PermissionDenied
+from clients.session import checked_url, is_this_machine
+from clients.subscriptions import Listener, Subscription, Subscriptions
+from exchange.protocol.stream import (
+    Closed,
+    Delta,
+    Failure,
+    Heartbeat,
+    Lagged,
+    Result,
+    Snapshot,
+    Subscribed,
+    Unsubscribe,
+    Welcome,
+)
+
+FIRST_DELAY_S = 0.1
+MAX_DELAY_S = 5.0
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_MESSAGES: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+    Result | Failure | Snapshot | Delta | Heartbeat | Lagged | Closed
+)
+
+
+def socket_url(url: str) -> str:
+    """Where the socket of an exchange is."""
+    return "ws" + checked_url(url).removeprefix("http") + "/v1/stream"
+
+
+class Pace:
+    """Keeps to so many frames a second, as the exchange asks for; nobody waits while there is room."""
+
+    def __init__(self) -> None:
+        self.rate, self._burst, self._room, self._at = 0, 0.0, 0.0, 0.0
+
+    def allow(self, rate: int, burst: int) -> None:
+        """From now on this much; 0 = no limit."""
+        self.rate, self._burst = rate, burst * 0.9  # a little less than allowed: clocks differ
+        self._room, self._at = self._burst, time.monotonic()
+
+    def wait_s(self) -> float:
+        """Takes one place; seconds until it is its turn."""
+        if not self.rate:
+            return 0.0
+        now = time.monotonic()
+        self._room = min(self._burst, self._room + (now - self._at) * self.rate) - 1
+        self._at = now
+        return max(0.0, -self._room / self.rate)
+
+
+class Feed:
+    """One socket session of one key. For one event loop; started by its first use."""
+
+    def __init__(
+        self, url: str, key: str, *, timeout_s: float, staleness_s: float,
+        on_time: Callable[[int], None] | None = None,
+    ) -> None:  # fmt: skip
+        """on_time: told the venue's time (ns) whenever the exchange says it."""
+        self.url = socket_url(url)
+        self._key, self._timeout_s, self.staleness_s = key, timeout_s, staleness_s
+        self._on_time = on_time or (lambda _ts_ns: None)
+        self._task: asyncio.Task[None] | None = None
+        self._connection: ws.ClientConnection | None = None
+        self._is_open = asyncio.Event()  # logged in, or failed for good
+        self._pending: dict[int, asyncio.Future[Any]] = {}
+        self._asked: dict[int, Subscription] = {}
+        self._number = 0
+        self._has_heartbeat = False
+        self._pace = Pace()
+        self.subscriptions = Subscriptions(self._ask)
+        self.lock = threading.RLock()  # held while a message is worked in: looks from other threads see all of it or nothing
+        self.last_heard_s = 0.0
+        self.problem: Exception = ExchangeNotAvailable("not connected yet")
+        self.failed: CpxError | None = None  # why it will not come back
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.welcome: Welcome | None = None
+        self.offset_ns = 0  # the exchange's wall clock minus ours
+        self.was_connected = False
+        self.connections = 0  # made so far
+
+    # --- use ---
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is logged in and was heard of lately."""
+        return self._connection is not None and self.welcome is not None and not self.is_silent
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the exchange should have been heard of and was not."""
+        return self._has_heartbeat and time.monotonic() - self.last_heard_s > self.staleness_s
+
+    def start(self) -> None:
+        """Connects, and from then on comes back whenever it is cut off."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="cpx-feed")
+            self._task.add_done_callback(self._ended)
+
+    async def send(self, call: Call) -> Any:
+        """The decoded result of a call; NotSent, Lost or Turned, or why the feed has ended for good.
+
+        Calls made one after the other are sent in that order.
+        """
+        connection = self._connection if self._is_open.is_set() else None
+        if connection is None or self.welcome is None:
+            connection = await self._opened()
+        wait_s = self._pace.wait_s()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        number = self._next()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._pending[number] = future
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                try:
+                    await connection.send(frame_of(call, number), text=True)
+                except ConnectionClosed as fault:
+                    raise Lost(f"the connection has closed: {fault}") from fault
+                return await future
+        except TimeoutError as fault:
+            raise Lost(f"no answer within {self._timeout_s} s") from fault
+        finally:
+            self._pending.pop(number, None)
+
+    def follow(self, channel: str, name: str, listener: Listener) -> Subscription:
+        """Subscribes; the listener is called from now on."""
+        self.start()
+        subscription, is_new = self.subscriptions.add(channel, name, listener)
+        if is_new and self.welcome is not None:
+            self._ask(subscription)
+        return subscription
+
+    def unfollow(self, subscription: Subscription, listener: Listener) -> None:
+        """The listener is not called any more; the last one ends the subscription."""
+        if not self.subscriptions.remove(subscription, listener) or self.welcome is None:
+            return
+        name = subscription.name or None
+        is_user = subscription.channel == "user"
+        self._post(
+            "unsubscribe",
+            Unsubscribe(
+                channel=subscription.channel, instrument=None if is_user else name, participant=name if is_user else None
+            ),
+        )
+
+    def ask_again(self, subscription: Subscription) -> None:
+        """Asks for a subscription that is out of step."""
+        subscription.tell_change()
+        self._ask(subscription)
+
+    def ask_anew(self, subscription: Subscription) -> None:
+        """Asks for a snapshot in place of what is missing."""
+        subscription.chain.forget("a new snapshot was asked for")
+        self.ask_again(subscription)
+
+    async def close(self) -> None:
+        """Ends the session."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._drop("closed by the client")
+
+    async def _opened(self) -> ws.ClientConnection:
+        """The connection once it is logged in; NotSent where it does not come in time."""
+        self.start()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                while self.failed is None:
+                    await self._is_open.wait()
+                    if self._connection is not None and self.welcome is not None:
+                        return self._connection
+        except TimeoutError:
+            raise NotSent(str(self.problem)) from self.problem
+        assert self.failed is not None
+        raise self.failed
+
+    # --- the connection ---
+
+    async def _run(self) -> None:
+        delay_s = FIRST_DELAY_S
+        while self.failed is None:
+            started_s = time.monotonic()
+            try:
+                async with ws.connect(
+                    self.url, compression=None, max_size=MAX_MESSAGE_BYTES, open_timeout=self._timeout_s, close_timeout=1,
+                    proxy=None if is_this_machine(self.url) else True, user_agent_header="cpx-sdk",
+                ) as connection:  # fmt: skip
+                    await self._session(connection)
+            except Turned as fault:
+                self.problem = error_of(fault.problem)
+                if isinstance(self.problem, AuthenticationError | PermissionDenied):
+                    self.failed = self.problem
+            except (OSError, WebSocketException, Fault) as fault:
+                self.problem = fault
+            self._drop(f"disconnected: {self.problem}")
+            if self.failed is not None:
+                return
+            if time.monotonic() - started_s > self.staleness_s:
+                delay_s = FIRST_DELAY_S
+            await asyncio.sleep(delay_s * random.uniform(0.5, 1))
+            delay_s = min(MAX_DELAY_S, 2 * delay_s)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """The feed will not come back: everybody who waits is told why."""
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self.failed = BadAnswer(f"a message of the exchange could not be handled: {fault!r}")
+            self.failed.__cause__ = fault
+            self._drop(str(self.failed))
+        if self.failed is not None:
+            self._is_open.set()
+            self.subscriptions.lost(str(self.failed))
+
+    async def _session(self, connection: ws.ClientConnection) -> None:
+        """From login to the end of the connection."""
+        await connection.send(msgspec.json.encode({"op": "login", "id": 0, "args": {"key": self._key}}), text=True)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = _MESSAGES.decode(await connection.recv())
+        except TimeoutError:
+            raise Lost("no answer to the login") from None
+        if isinstance(answer, Failure):
+            raise Turned(answer.error)
+        welcome = msgspec.convert(answer.result, Welcome)
+        self._heard()
+        self._connection, self._has_heartbeat = connection, False
+        self.subscriptions.own = welcome.participant
+        self._on_time(int(welcome.ts_ns))
+        limits = welcome.limits if welcome.participant else {}
+        self._pace.allow(limits.get("frame_rate", 0), limits.get("frame_burst", 0))
+        self.welcome, self.was_connected = welcome, True
+        self.connections += 1
+        self._is_open.set()
+        for subscription in self.subscriptions:
+            self._ask(subscription)
+        self._post("subscribe", {"channel": "heartbeat"}, self._on_heartbeat_granted)
+        watchdog = asyncio.create_task(self._watch(connection))
+        try:
+            async for text in connection:
+                self._heard()
+                with self.lock:
+                    self._on_message(text)
+            raise Lost("the exchange has closed the connection")
+        finally:
+            watchdog.cancel()
+
+    async def _watch(self, connection: ws.ClientConnection) -> None:
+        """Cuts a connection that has gone mute; a loop that was blocked by somebody else is no silence."""
+        tick_s = self.staleness_s / 4
+        while True:
+            before_s = time.monotonic()
+            await asyncio.sleep(tick_s)
+            was_blocked = time.monotonic() - before_s > 2 * tick_s
+            if self.is_silent and not was_blocked:
+                self.subscriptions.lost(f"nothing was heard for {self.staleness_s} s")
+                connection.transport.abort()
+                return
+
+    def _drop(self, why: str) -> None:
+        """What a lost connection means for everybody."""
+        self._connection = self.welcome = None
+        self._is_open.clear()
+        pending, self._pending = self._pending, {}
+        self._asked.clear()
+        for future in pending.values():
+            if not future.done():
+                future.set_exception(Lost(why))
+        self.subscriptions.lost(why)
+
+    # --- messages ---
+
+    def _heard(self) -> None:
+        self.last_heard_s = time.monotonic()
+
+    def _on_message(self, text: str | bytes) -> None:
+        try:
+            message = _MESSAGES.decode(text)
+        except msgspec.ValidationError:
+            return  # a kind of message of a newer exchange
+        kind = type(message)
+        if kind is Delta:
+            self.subscriptions.on_delta(message)
+        elif kind is Result:
+            self._on_answer(message.id, message.result, None)
+        elif kind is Failure:
+            self._on_answer(message.id, None, message)
+        elif kind is Snapshot:
+            self.subscriptions.on_snapshot(message)
+        elif kind is Heartbeat:
+            self.offset_ns = int(message.server_ts_ns) - time.time_ns()
+            self._on_time(int(message.ts_ns))
+            self.subscriptions.on_heartbeat(message)
+        elif kind is Closed:
+            self.subscriptions.on_closed(message)
+        elif kind is Lagged:
+            self.subscriptions.lost("we read too slowly")
+
+    def _on_answer(self, number: Any, result: Any, failure: Failure | None) -> None:
+        subscription = self._asked.pop(number, None)
+        if subscription is not None:
+            if failure is None:
+                self.subscriptions.on_subscribed(subscription, msgspec.convert(result, Subscribed))
+            else:
+                self.subscriptions.on_refused(subscription, error_of(failure.error))
+            return
+        future = self._pending.pop(number, None)
+        if future is not None and not future.done():
+            if failure is None:
+                future.set_result(result)
+            else:
+                future.set_exception(Turned(failure.error))
+
+    def _on_heartbeat_granted(self, future: asyncio.Future[Any]) -> None:
+        # A key without the scope read gets none; then only the library's own pings tell that the connection is dead.
+        if not future.cancelled() and future.exception() is None:
+            self._heard()
+            self._has_heartbeat = True
+
+    def _ask(self, subscription: Subscription) -> None:
+        """Asks for a subscription, from its place on."""
+        if self.welcome is None:
+            return
+        number = self._post("subscribe", subscription.request())
+        self._asked[number] = subscription
+
+    def _post(self, op: str, args: Any, on_done: Callable[[asyncio.Future[Any]], None] | None = None) -> int:
+        """Sends a request of the session's own, in order, without waiting for anything."""
+        number = self._next()
+        if on_done is not None:
+            future = self._pending[number] = asyncio.get_running_loop().create_future()
+            future.add_done_callback(on_done)
+        frame = msgspec.json.encode({"op": op, "id": number, "args": args})
+        task = asyncio.get_running_loop().create_task(self._push(frame))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return number
+
+    async def _push(self, frame: bytes) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(ConnectionClosed):  # the reading side is told as well
+                await self._connection.send(frame, text=True)
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number

@@ -1,0 +1,123 @@
+"""What everybody may ask: the venue, its books, trades and prices, once or as they change."""
+
+from collections.abc import AsyncGenerator, Sequence
+
+from clients.book import AsyncBook, Book
+from clients.core import Core
+from clients.events import PrivateEvent
+from clients.live import Resync, follow_events, follow_trades, rest_filter
+from clients.models import Catalogue, Depth, Family, Health, Lane, Price, Trade, Venue
+from clients.models_operator import ErrorEntry, Errors, Limit, Limits
+from clients.times import Number, Timely
+from clients.twin import both, both_as, both_iter
+
+
+class Market:
+    """Public questions; no method here changes anything."""
+
+    _core: Core
+
+    @both
+    async def health(self) -> Health:
+        """Whether the exchange takes commands, and how far its parts are."""
+        return await self._core.ask("health", Health, {})
+
+    @both
+    async def limits(self) -> tuple[Limit, ...]:
+        """Every limit of the doors."""
+        return (await self._core.ask("limits", Limits, {})).items
+
+    @both
+    async def errors(self) -> tuple[ErrorEntry, ...]:
+        """Every code that can be answered."""
+        return (await self._core.ask("errors", Errors, {})).items
+
+    @both
+    async def venue(self) -> Venue:
+        """Measures, clock and fees of the venue."""
+        return await self._core.learn_clock()
+
+    @both
+    async def catalogue(self) -> Catalogue:
+        """Chips, regions, reach and links."""
+        return await self._core.ask("catalogue", Catalogue, {})
+
+    @both_iter
+    async def instruments(
+        self, *, chip: str | None = None, region: str | None = None, latency_class: str | None = None, power: str | None = None
+    ) -> AsyncGenerator[Family]:
+        """Listed families and the periods that can be traded now."""
+        given = {"chip": chip, "region": region, "latency_class": latency_class, "power": power}
+        async for family in self._core.pages("instruments", Family, given):
+            yield family
+
+    @both
+    async def depth(self, instrument: str, levels: int = 10) -> Depth:
+        """The price levels of one book, once; `watch_book` keeps them up to date."""
+        return await self._core.ask("depth", Depth, {"instrument": instrument, "levels": levels})
+
+    @both
+    async def lane(
+        self, *, access_region: str, chips: str | Sequence[str], period_start: Timely, max_latency_ms: Number | None = None,
+        min_green: Number | None = None, levels: int = 20,
+    ) -> Lane:  # fmt: skip
+        """Everything a need could use in one period, cheapest first; indicative."""
+        given = {
+            "access_region": access_region, "chips": chips, "period_start": period_start, "max_latency_ms": max_latency_ms,
+            "min_green": min_green, "levels": levels,
+        }  # fmt: skip
+        return await self._core.ask("lane", Lane, given)
+
+    @both_iter
+    async def past_trades(self, pattern: str = "*", *, after: str | None = None) -> AsyncGenerator[Trade]:
+        """Public trades, newest first; after a trade id: only later ones, oldest first.
+
+        pattern: an instrument, the beginning of one followed by /*, or *.
+        """
+        given, fits = rest_filter(pattern)
+        async for trade in self._core.pages("trades", Trade, {**given, "after": after}):
+            if fits(trade.instrument):
+                yield trade
+
+    @both_iter
+    async def prices(
+        self, *, instrument: str | None = None, chip: str | None = None, region: str | None = None
+    ) -> AsyncGenerator[Price]:
+        """Fixes, newest first."""
+        given = {"instrument": instrument, "chip": chip, "region": region}
+        async for price in self._core.pages("prices", Price, given):
+            yield price
+
+    # --- as it happens ---
+
+    @both_as(Book)
+    async def watch_book(self, instrument: str, timeout_s: float = 10) -> AsyncBook:
+        """A local book that heals itself and raises StaleBook rather than show what may not be so.
+
+        Answers once it is current: NotFound where the instrument is not open, StaleBook where it takes too long.
+        """
+        book = AsyncBook(self._core.feed, instrument)
+        try:
+            await book.wait_ready(timeout_s)
+        except BaseException:
+            book.end()
+            raise
+        return book
+
+    @both_iter
+    async def trades(self, pattern: str = "*", *, since: str | None = None) -> AsyncGenerator[Trade]:
+        """Every public trade as it happens, none twice and none left out, whatever becomes of the connection.
+
+        pattern: as in past_trades. since: begin after this trade id; without it, with the next trade.
+        """
+        async for trade in follow_trades(self._core, pattern, since):
+            yield trade
+
+    @both_iter
+    async def events(self, participant: str | None = None) -> AsyncGenerator[PrivateEvent | Resync]:
+        """What happens to one's own tasks, orders, offers and money, in order.
+
+        After an interruption that was too long to make up for, a Resync comes first: everything that is open now.
+        """
+        async for event in follow_events(self._core, participant or self._core.participant or ""):
+            yield event

@@ -1,0 +1,167 @@
+"""What the operator does; every method here needs a key with the scope operate. What has no method goes by `call`."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from clients.build import operation_of
+from clients.core import ANSWERS, Core
+from clients.errors import InvalidRequest
+from clients.models import Ack
+from clients.models_delivery import Account
+from clients.models_operator import Activity, Due, DueList, Key, NewKey, Participant, Report, Site
+from clients.times import Number, Timely
+from clients.twin import both, both_iter
+
+
+class Operating:
+    """Participants, keys, money in and out, sites, the clock."""
+
+    _core: Core
+
+    @both
+    async def call(self, name: str, /, *, idempotency_key: str | None = None, **args: Any) -> Any:
+        """Any operation of the table by its name, such as `call("list_family", chip="H800", …)`; a refusal raises.
+
+        The answer is the model named like the wire answer of the operation, such as clients.models.Ack.
+        """
+        operation = operation_of(name)
+        if operation.is_command:
+            return await self._core.do(name, args, idempotency_key=idempotency_key)
+        return await self._core.ask(name, ANSWERS[name], args)
+
+    @both
+    async def try_command(self, name: str, /, *, idempotency_key: str | None = None, **args: Any) -> Ack:
+        """The ack of a command, also where it is a refusal (status REJECTED or DENIED)."""
+        if not operation_of(name).is_command:
+            raise InvalidRequest(f"{name} is no command; use call")
+        return await self._core.do(name, args, idempotency_key=idempotency_key, is_checked=False)
+
+    # --- participants and keys ---
+
+    @both_iter
+    async def participants(self) -> AsyncGenerator[Participant]:
+        """All participants."""
+        async for row in self._core.pages("participants", Participant, {}):
+            yield row
+
+    @both
+    async def add_participant(
+        self, participant: str, *, firm: str | None = None, alpha_ppm: int = 0, idempotency_key: str | None = None
+    ) -> Ack:
+        """A new participant; several may belong to one firm."""
+        given = {"participant": participant, "firm": firm or participant, "alpha_ppm": alpha_ppm}
+        return await self._core.do("add_participant", given, idempotency_key=idempotency_key)
+
+    @both_iter
+    async def keys(self) -> AsyncGenerator[Key]:
+        """All keys, without their secrets."""
+        async for row in self._core.pages("keys", Key, {}):
+            yield row
+
+    @both
+    async def create_key(
+        self, scopes: Sequence[str], *, participant: str | None = None, label: str = "", expires: Timely | None = None
+    ) -> NewKey:
+        """A new key; its secret is in the answer and nowhere else. Without a participant it is the operator's."""
+        given = {"scopes": tuple(scopes), "participant": participant, "label": label, "expires": expires}
+        return await self._core.ask("create_key", NewKey, given)
+
+    @both
+    async def revoke_key(self, key_id: str) -> Key:
+        """Ends a key at once."""
+        return await self._core.ask("revoke_key", Key, {"key_id": key_id})
+
+    # --- money ---
+
+    @both
+    async def deposit(
+        self, participant: str, amount: Number, *, reference: str = "", idempotency_key: str | None = None
+    ) -> Ack:
+        """Money comes in. Give an idempotency_key of your own where a restart of your program may repeat the call."""
+        given = {"participant": participant, "amount": amount, "reference": reference}
+        return await self._core.do("deposit", given, idempotency_key=idempotency_key)
+
+    @both
+    async def withdraw(
+        self, participant: str, amount: Number, *, reference: str = "", idempotency_key: str | None = None
+    ) -> Ack:
+        """Money goes out; as deposit."""
+        given = {"participant": participant, "amount": amount, "reference": reference}
+        return await self._core.do("withdraw", given, idempotency_key=idempotency_key)
+
+    @both_iter
+    async def accounts(self) -> AsyncGenerator[Account]:
+        """The purses of everybody."""
+        async for row in self._core.pages("accounts", Account, {}):
+            yield row
+
+    # --- sites ---
+
+    @both_iter
+    async def sites(self, *, participant: str | None = None) -> AsyncGenerator[Site]:
+        """Sites and what is attested for them; also for a provider's own key."""
+        async for row in self._core.pages("sites", Site, {"participant": participant}):
+            yield row
+
+    @both
+    async def add_site(
+        self, site: str, *, participant: str, region: str, idempotency_key: str | None = None
+    ) -> Ack:
+        """A data centre of a provider."""
+        given = {"site": site, "participant": participant, "region": region}
+        return await self._core.do("add_site", given, idempotency_key=idempotency_key)
+
+    @both
+    async def attest_capacity(
+        self, site: str, *, chip: str, cards: Number, start: Timely, end: Timely, idempotency_key: str | None = None
+    ) -> Ack:
+        """The operator's word that a site has so many cards of a chip over a window."""
+        given = {"site": site, "chip": chip, "cards": cards, "start": start, "end": end}
+        return await self._core.do("attest_capacity", given, idempotency_key=idempotency_key)
+
+    @both
+    async def list_family(
+        self, chip: str, region: str, latency_class: str, power: str = "grid", *, idempotency_key: str | None = None
+    ) -> Ack:
+        """Opens chip, region, class and power for trading."""
+        given = {"chip": chip, "region": region, "latency_class": latency_class, "power": power}
+        return await self._core.do("list_family", given, idempotency_key=idempotency_key)
+
+    # --- clock and settlement ---
+
+    @both
+    async def activity(self) -> Activity:
+        """What is open on the venue, and the hash of its state."""
+        return await self._core.ask("activity", Activity, {})
+
+    @both
+    async def due(self, period_start: Timely) -> tuple[Due, ...]:
+        """All obligations that are delivered in the period that starts then."""
+        return (await self._core.ask("due", DueList, {"period_start": period_start})).items
+
+    @both
+    async def advance_time(self, to: Timely) -> Ack:
+        """Moves a manual clock."""
+        return await self._core.do("advance_time", {"to": to})
+
+    @both
+    async def settle_period(self, period_start: Timely) -> Ack:
+        """Settles the delivery period that starts then."""
+        return await self._core.do("settle_period", {"period_start": period_start})
+
+    # --- reports ---
+
+    @both
+    async def start_report(self) -> Report:
+        """Begins to write all report files of the market so far."""
+        return await self._core.ask("start_report", Report, {})
+
+    @both
+    async def report(self, report_id: str) -> Report:
+        """How far a report run is, and its files."""
+        return await self._core.ask("report", Report, {"report_id": report_id})
+
+    @both
+    async def report_file(self, report_id: str, file: str) -> bytes:
+        """One file of a report run."""
+        return await self._core.download_report(report_id, file)

@@ -1,0 +1,96 @@
+"""The two clients: AsyncClient for programs with an event loop, Client for everything else. Their methods are the same."""
+
+from typing import Any, Self
+
+from clients.core import VALID_FOR_S, Core, Transport
+from clients.market import Market
+from clients.operating import Operating
+from clients.orders import Trading
+from clients.own import Own
+from clients.session import OnRequest
+from clients.twin import Runner, Sync
+
+
+class AsyncClient(Market, Trading, Own, Operating):
+    """A client whose methods are awaited, and whose lists and streams are read with `async for`.
+
+    >>> async with AsyncClient() as cpx:
+    ...     book = await cpx.watch_book("A910B/gansu-qingyang/L10/grid/20261124T08")
+    ...     async for top in book.changes():
+    ...         print(top.bid, top.ask)
+
+    For one event loop. See clients.core.Core for the arguments.
+    """
+
+    def __init__(
+        self, url: str | None = None, key: str | None = None, *, session: Transport = "rest", participant: str | None = None,
+        timeout_s: float = 10, patience_s: float = 15, staleness_s: float = 3, valid_for_s: int | None = VALID_FOR_S,
+        on_request: OnRequest | None = None,
+    ) -> None:  # fmt: skip
+        """Address and key: arguments, CPX_URL and CPX_KEY, or client.toml. session="socket": requests go over the socket.
+
+        participant: whom to act for with a key of the operator. timeout_s is for one attempt, patience_s for all attempts
+        of a call. staleness_s: so long may the socket be silent. valid_for_s: a command that comes later than this, by the
+        venue's clock, is not executed; None = whenever it comes. on_request: told every REST request as it is sent.
+        """
+        self._core = Core(
+            url, key, session=session, participant=participant, timeout_s=timeout_s, patience_s=patience_s,
+            staleness_s=staleness_s, valid_for_s=valid_for_s, on_request=on_request,
+        )  # fmt: skip
+
+    @property
+    def url(self) -> str:
+        """The address of the exchange."""
+        return self._core.url
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the socket and all connections."""
+        await self._core.shut()
+
+
+class Client(Sync, Market, Trading, Own, Operating):
+    """A client whose methods are simply called, and whose lists and streams are read with `for`.
+
+    >>> cpx = Client()
+    >>> pv = cpx.preview(cards=64, chips=["A910B"], hours=6, deadline=H("+2d"), access_region="hubei-wuhan",
+    ...                  price_cap="8.50")
+    >>> o = cpx.buy(pv, client_order_id="train-042")
+    >>> o.wait()
+
+    Its own event loop runs in its own thread, so it works inside a notebook or any other loop; safe for several threads.
+    """
+
+    def __init__(
+        self, url: str | None = None, key: str | None = None, *, session: Transport = "rest", participant: str | None = None,
+        timeout_s: float = 10, patience_s: float = 15, staleness_s: float = 3, valid_for_s: int | None = VALID_FOR_S,
+        on_request: OnRequest | None = None,
+    ) -> None:  # fmt: skip
+        """The arguments of AsyncClient."""
+        self._runner = Runner()
+        self._core: Any = AsyncClient(
+            url, key, session=session, participant=participant, timeout_s=timeout_s, patience_s=patience_s,
+            staleness_s=staleness_s, valid_for_s=valid_for_s, on_request=on_request,
+        )  # fmt: skip
+
+    @property
+    def url(self) -> str:
+        """The address of the exchange."""
+        url: str = self._core.url
+        return url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the socket and all connections, and ends the thread."""
+        self._runner.run(self._core.close())
+        self._runner.stop()

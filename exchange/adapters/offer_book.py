@@ -1,0 +1,146 @@
+"""Open offers as rows, and when each of them has ended.
+
+No event says that an offer is over: it is when every one of its periods is sold out, ended, skipped or past its gate, when
+it was withdrawn, or when its provider's margin fell short (HM5), which takes out all he has open.
+"""
+
+from collections.abc import Callable, Iterable
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+from exchange.adapters.table_base import Row
+from exchange.domain.commands import AmendOffer, WithdrawOffer
+from exchange.domain.events import MarginShort, OfferEnded, OfferSkipped, Traded
+
+Note = Callable[[str, Any, Row], None]  # table, key, row
+
+
+class OfferBook:
+    """Offers that are not over, by participant and offer id; `note` hears of every row that is new or changed."""
+
+    def __init__(self, note: Note) -> None:
+        self._note = note
+        self._period_ns = self._gate_ns = 0
+        self._open: dict[tuple[str, str], Row] = {}
+        self._hours: dict[int, dict[int, Row]] = {}  # offer's seq -> period start -> row
+        self._last_gates: list[tuple[int, int, tuple[str, str]]] = []  # (gate of the last period, seq, key)
+        self._touched: dict[tuple[str, str], None] = {}
+        self._stopped: list[str] = []
+        self._seq = self._ts_ns = 0
+
+    def configure(self, period_ns: int, gate_ns: int) -> None:
+        """Length of a period, and how long before it its gate closes."""
+        self._period_ns, self._gate_ns = period_ns, gate_ns
+
+    def load(self, offers: Iterable[Row], hours: dict[int, list[Row]]) -> None:
+        """What was open when the rows were written; needs the settings."""
+        for row in offers:
+            self._enter(row)
+            self._hours[row["seq"]] = {hour["period_start_ns"]: hour for hour in hours[row["seq"]]}
+        heapify(self._last_gates)
+
+    # --- the events of one command, between `begin` and `finish` ---
+
+    def begin(self, seq: int, ts_ns: int) -> None:
+        """A command begins."""
+        self._seq, self._ts_ns = seq, ts_ns
+
+    def place(self, row: Row) -> None:
+        """OfferPlaced."""
+        self._enter(row)
+        self._note("offers", row["seq"], row)
+
+    def _enter(self, row: Row) -> None:
+        key = (row["participant"], row["offer_id"])
+        self._open[key] = row
+        self._hours[row["seq"]] = {}
+        last_gate_ns = row["end_ns"] - self._period_ns - self._gate_ns
+        heappush(self._last_gates, (last_gate_ns, row["seq"], key))
+
+    def sell(self, event: Traded) -> None:
+        """Lots of one period were sold."""
+        row, hour = self._hour(event.seller, event.offer_id, event.period_start_ns)
+        row["sold_lots"] += event.lots
+        hour["sold_lots"] += event.lots
+        hour["open_lots"] -= event.lots
+        if hour["open_lots"] == 0:
+            hour["is_over"], hour["reason"] = True, "sold"
+
+    def end_hour(self, event: OfferEnded) -> None:
+        """Unsold lots left the market; those of an amended period come back at once, or are skipped."""
+        if event.reason == "amended":
+            return
+        row, hour = self._hour(event.participant, event.offer_id, event.period_start_ns)
+        row["ended_lots"] += event.lots
+        hour["ended_lots"] += event.lots
+        hour |= {"open_lots": 0, "is_over": True, "reason": event.reason}
+
+    def skip_hour(self, event: OfferSkipped) -> None:
+        """A period could not be placed."""
+        _, hour = self._hour(event.participant, event.offer_id, event.period_start_ns)
+        hour |= {"open_lots": 0, "is_over": True, "reason": event.reason}
+
+    def _hour(self, participant: str, offer_id: str, period_start_ns: int) -> tuple[Row, Row]:
+        key = (participant, offer_id)
+        row = self._open[key]
+        hours = self._hours[row["seq"]]
+        if period_start_ns not in hours:
+            hours[period_start_ns] = {
+                "offer_seq": row["seq"], "period_start_ns": period_start_ns, "open_lots": row["lots"], "sold_lots": 0,
+                "ended_lots": 0, "is_over": False, "reason": "",
+            }  # fmt: skip
+        hour = hours[period_start_ns]
+        self._touched[key] = None
+        self._note("offers", row["seq"], row)
+        self._note("offer_hours", (row["seq"], period_start_ns), hour)
+        return row, hour
+
+    def amend(self, command: AmendOffer) -> None:
+        """AmendOffer was acknowledged: the new price and lots stand in every period that is not over."""
+        key = (command.participant, command.offer_id)
+        row = self._open[key]
+        row |= {"lots": command.lots, "price_micro": command.price_micro, "period_prices": "[]"}
+        self._touched[key] = None
+        self._note("offers", row["seq"], row)
+        for start_ns, hour in self._hours[row["seq"]].items():
+            if not hour["is_over"]:
+                hour["open_lots"] = command.lots
+                self._note("offer_hours", (row["seq"], start_ns), hour)
+
+    def withdraw(self, command: WithdrawOffer) -> None:
+        """WithdrawOffer was acknowledged, after what was open had been reported."""
+        self._end((command.participant, command.offer_id))
+
+    def stop_seller(self, event: MarginShort) -> None:
+        """Everything the provider offers leaves at the end of this command."""
+        self._stopped.append(event.participant)
+
+    def finish(self) -> None:
+        """The command's events are through: ends what is over."""
+        for key in self._touched:
+            if key in self._open and self._is_over(self._open[key]):
+                self._end(key)
+        self._touched.clear()
+        while self._last_gates and self._last_gates[0][0] <= self._ts_ns:
+            _, seq, key = heappop(self._last_gates)
+            if key in self._open and self._open[key]["seq"] == seq:
+                self._end(key)
+        for seller in self._stopped:
+            for key in [key for key in self._open if key[0] == seller]:
+                self._end(key)
+        self._stopped.clear()
+
+    def _is_over(self, row: Row) -> bool:
+        """Whether each period is over, or past its gate."""
+        past = (self._ts_ns + self._gate_ns - row["start_ns"]) // self._period_ns + 1
+        past = min(max(past, 0), row["periods"])
+        first_ahead_ns = row["start_ns"] + past * self._period_ns
+        hours = self._hours[row["seq"]]
+        over = sum(hour["is_over"] for start_ns, hour in hours.items() if start_ns >= first_ahead_ns)
+        return past + over == row["periods"]
+
+    def _end(self, key: tuple[str, str]) -> None:
+        row = self._open.pop(key)
+        del self._hours[row["seq"]]
+        row |= {"status": "ended", "ended_seq": self._seq, "ended_ns": self._ts_ns}
+        self._note("offers", row["seq"], row)

@@ -1,0 +1,256 @@
+"""`cpx serve`: the live exchange on an address: REST, sockets, journal, database; with --demo a market that trades."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from exchange.cli.bootstrap import MEND_ENGINE
+from exchange.cli.running import CANNOT_CREATE, NO_ROOM, USAGE, Engine, choose_engine, fail, note
+
+if TYPE_CHECKING:
+    import socket
+
+    from exchange.server import Exchange, ServeSettings
+
+command = typer.Typer(add_completion=False)
+
+DEFAULT_FOLDER, DEMO_FOLDER = "cpx-data", "cpx-serve-demo"
+DEFAULT_PORT = 8787
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+CROWD_STOP_S = 10
+
+
+class ClockKind(StrEnum):
+    """What moves the venue's time."""
+
+    system = "system"
+    compressed = "compressed"
+    manual = "manual"
+
+
+@command.command()
+def serve(
+    folder: Path | None = typer.Option(
+        None, "--folder", metavar="DIR", help="Journal, database and keys; by default cpx-data, with --demo cpx-serve-demo."
+    ),
+    host: str = typer.Option("127.0.0.1", help="Address to listen on; anything but this machine needs TLS in front."),
+    port: int | None = typer.Option(None, min=0, max=65535, help="Port; 0 takes a free one. By default 8787, or a free one."),
+    database: str = typer.Option("", metavar="URL", help="sqlite:///… or postgresql+psycopg://…; by default in the folder."),
+    clock: ClockKind | None = typer.Option(None, help="What moves the time; by default system, with --demo compressed."),
+    speed: int = typer.Option(60, min=1, max=3600, help="How many times faster a compressed clock runs."),
+    demo: bool = typer.Option(False, "--demo", help="A market day in compressed time, with participants that trade."),
+    seed: int = typer.Option(1, min=0, help="Which demo day."),
+    limit: list[str] = typer.Option([], "--limit", metavar="NAME=VALUE", help="Another limit of the doors; see /v1/limits."),
+    engine: Engine | None = typer.Option(None, help="Matching engine; by default the compiled one."),
+    allow_reference: bool = typer.Option(False, "--allow-reference", help="Serve also where only the slow engine is there."),
+    as_json: bool = typer.Option(False, "--json", "-j", help="One JSON line on stdout when it takes requests."),
+) -> None:
+    """Run the exchange on an address until it is stopped (Ctrl-C or SIGTERM); start it again and it goes on.
+
+    Exit codes: 0 stopped, 2 usage, 69 something is missing, 70 a fault of CPX halted the venue, 73 folder or port in use,
+    75 the disk failed, 78 journal, database or keys damaged or of another exchange.
+    """
+    place = folder or Path(DEMO_FOLDER if demo else DEFAULT_FOLDER)
+    choose_engine(engine)
+    _check_engine(allow_reference or demo)
+    settings = _settings(place, database, clock, speed, demo, limit)
+    listener = _listen(host, port)
+    if host not in LOOPBACK:
+        note(f"warning: {host} can be reached from outside and speaks plain HTTP: put TLS in front, docs/guides/serve.md")
+    plan = Plan(settings, host, demo, seed, as_json)
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        code = runner.run(_serve(plan, listener))
+    raise typer.Exit(code)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to serve and what to say about it."""
+
+    settings: ServeSettings
+    host: str
+    demo: bool
+    seed: int
+    as_json: bool
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+def _check_engine(allow_reference: bool) -> None:
+    import matching_core
+
+    if matching_core.IMPLEMENTATION == "reference" and not allow_reference:
+        fail(f"the plain Python engine is too slow to serve; mend: {MEND_ENGINE}, or say --allow-reference", 69)
+
+
+def _settings(
+    folder: Path, database: str, clock: ClockKind | None, speed: int, demo: bool, limits: list[str]
+) -> ServeSettings:
+    from exchange.replay.scenario import DEMO_START_NS
+    from exchange.server import ServeSettings, limits_from
+
+    try:
+        door_limits = limits_from(limits)
+    except ValueError as error:
+        fail(f"--limit: {error}", USAGE)
+    kind = clock or (ClockKind.compressed if demo else ClockKind.system)
+    start_ns = DEMO_START_NS if demo else 0
+    return ServeSettings(folder, database, kind.value, speed, start_ns, door_limits)
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    """A listening socket; the default port gives way to a free one, a port that was asked for does not."""
+    problem = ""
+    for candidate in (DEFAULT_PORT, 0) if port is None else (port,):
+        try:
+            return _bind(host, candidate)
+        except (OSError, OverflowError) as error:
+            problem = getattr(error, "strerror", None) or str(error)
+    asked = DEFAULT_PORT if port is None else port
+    return fail(f"cannot listen on {host} port {asked}: {problem}; choose another --port (0 takes a free one)", CANNOT_CREATE)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+    except (OSError, OverflowError):
+        listener.close()
+        raise
+    return listener
+
+
+async def _serve(plan: Plan, listener: socket.socket) -> int:
+    """Until a signal or a fault of ours; the exit code."""
+    from exchange.adapters.database import StoreError, StoreUnavailable
+    from exchange.engine.journal import JournalError
+    from exchange.engine.sequencer import VenueHalted
+    from exchange.server import Exchange
+
+    try:
+        exchange = await Exchange.open(plan.settings)
+    except (JournalError, VenueHalted, StoreError, StoreUnavailable) as error:
+        fail(str(error), error.exit_code)
+    except OSError as error:
+        what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+        fail(f"{plan.settings.folder} cannot be used ({what}): choose another --folder", NO_ROOM)
+    crowd: subprocess.Popen[bytes] | None = None
+    try:
+        web = _web_server(exchange, plan.settings)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, web.stop)
+        exchange.on_halt(web.stop)
+        serving = loop.create_task(web.serve(sockets=[listener]))
+        await web.wait_started(serving)
+        url = _url(plan.host, listener)
+        if plan.demo:
+            crowd = _start_crowd(exchange, plan, url)
+        _tell(exchange, plan, url)
+        await serving
+    finally:
+        _stop_crowd(crowd)
+        await exchange.close()
+    if exchange.halted_by_fault:
+        note(f"cpx: {exchange.halted_by_fault}")
+        return VenueHalted.exit_code
+    return 0
+
+
+def _web_server(exchange: Exchange, settings: ServeSettings) -> Any:
+    """uvicorn without its own signal handling: the exchange is closed after the doors, in order."""
+    import contextlib
+
+    import uvicorn
+
+    class WebServer(uvicorn.Server):
+        """Stops when told."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+        def stop(self, *_: object) -> None:
+            exchange.say_goodbye()
+            self.should_exit = True
+
+        async def wait_started(self, serving: asyncio.Task[None]) -> None:
+            while not self.started and not serving.done():
+                await asyncio.sleep(0.005)
+            if serving.done():
+                serving.result()
+
+    limits = settings.limits
+    return WebServer(
+        uvicorn.Config(
+            exchange.app, loop="none", http="httptools", ws="websockets-sansio", ws_per_message_deflate=False,
+            ws_max_size=limits.frame_bytes, ws_max_queue=16, ws_ping_interval=20, ws_ping_timeout=20, lifespan="off",
+            log_config=None, access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=5,
+            timeout_graceful_shutdown=5, h11_max_incomplete_event_size=16 * 1024, backlog=2048,
+        )
+    )  # fmt: skip
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    port = listener.getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _start_crowd(exchange: Exchange, plan: Plan, url: str) -> subprocess.Popen[bytes]:
+    """The demo's participants, in a process of their own: they know the address and the operator's key, no more."""
+    environment = {**os.environ, "CPX_URL": url, "CPX_KEY": exchange.operator_key()}
+    arguments = ["--seed", str(plan.seed), "--folder", str(plan.settings.folder)]
+    return subprocess.Popen([sys.executable, "-m", "exchange.replay.crowd", *arguments], env=environment, stdout=sys.stderr)
+
+
+def _stop_crowd(crowd: subprocess.Popen[bytes] | None) -> None:
+    if crowd is None or crowd.poll() is not None:
+        return
+    crowd.terminate()
+    try:
+        crowd.wait(CROWD_STOP_S)
+    except subprocess.TimeoutExpired:
+        crowd.kill()
+        crowd.wait()
+
+
+def _tell(exchange: Exchange, plan: Plan, url: str) -> None:
+    """Where it is, and three things to try."""
+    key_file = exchange.operator_key_file
+    if plan.as_json:
+        handle = exchange.handle
+        ready = {"schema": 1, "url": url, "operator_key_file": str(key_file), "epoch": handle.epoch, "seq": handle.seq}
+        typer.echo(json.dumps(ready))
+        sys.stdout.flush()
+        return
+    typer.echo(f"CPX takes requests at {url}")
+    typer.echo(f"operator's key in {key_file}; journal and database in {plan.settings.folder}")
+    for line in exchange.notes:
+        note(line)
+    typer.echo("\nTry, in another terminal:")
+    typer.echo(f"  export CPX_URL={url} CPX_KEY=$(cat {key_file})")
+    typer.echo("  ./cpx instruments")
+    typer.echo("  ./cpx curve --region gansu-qingyang")
+    typer.echo(f"  open {url}/docs in a browser")
+    typer.echo("\nStop with Ctrl-C; start it again and it goes on.")

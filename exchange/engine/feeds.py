@@ -1,0 +1,125 @@
+"""Numbered streams of messages, each with as much of its past as there is room for.
+
+A feed belongs to one (channel, name). Its messages count 1, 2, 3, … in an epoch; each is turned into text once, when
+somebody first needs it, for everybody. A reader is a place in a feed and nothing more, so a slow one costs no memory:
+what it has missed it takes from here, piece by piece or, where the channel allows it, as one merged message.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from exchange.protocol.stream import Delta
+
+_ENCODER = msgspec.json.Encoder()
+
+Merge = Callable[[list[Any]], Any]  # the data of several messages, oldest first, as the data of one
+
+
+def to_text(message: Any) -> str:
+    """A message as JSON text."""
+    return _ENCODER.encode(message).decode()
+
+
+class Message:
+    """One step of a feed."""
+
+    __slots__ = ("_text", "data", "seq", "ts_ns")
+
+    def __init__(self, seq: int, ts_ns: int, data: Any) -> None:
+        self.seq, self.ts_ns, self.data = seq, ts_ns, data
+        self._text = ""
+
+    def text(self, feed: "Feed") -> str:
+        """What is sent, the same for all."""
+        if not self._text:
+            self._text = feed.delta_text(self.seq - 1, self.seq, self.ts_ns, self.data)
+            if feed.merge is None:
+                self.data = None  # the text says it all
+        return self._text
+
+
+class Listener(Protocol):
+    """Somebody who reads a feed; told on the loop, in the middle of the market's work: he only takes a note."""
+
+    def on_message(self, message: Message) -> None:
+        """The feed has one message more."""
+        ...
+
+    def on_closed(self) -> None:
+        """The feed will never have another message."""
+        ...
+
+
+class Shelf:
+    """The past of many feeds together: at most `room` units (a message and each thing in it is one), oldest out first."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.used = room, 0
+        self._order: deque[tuple[Feed, int]] = deque()
+
+    def put(self, feed: "Feed", message: Message, units: int) -> None:
+        """Keeps a message of a feed as long as there is room for it."""
+        feed.kept.append(message)
+        self._order.append((feed, units))
+        self.used += units
+        while self.used > self.room:
+            oldest, freed = self._order.popleft()
+            oldest.kept.popleft()
+            self.used -= freed
+
+
+class Feed:
+    """One stream. `merge` is there where a late reader may get several steps as one."""
+
+    __slots__ = ("_shelf", "channel", "epoch", "is_closed", "kept", "listeners", "merge", "name", "seq")
+
+    def __init__(self, channel: str, name: str, epoch: int, shelf: Shelf, merge: Merge | None = None) -> None:
+        self.channel, self.name, self.epoch, self.merge = channel, name, epoch, merge
+        self.seq = 0
+        self.kept: deque[Message] = deque()  # the newest messages, without a hole
+        self.listeners: dict[Listener, None] = {}  # a set that keeps the order
+        self.is_closed = False
+        self._shelf = shelf
+
+    def publish(self, ts_ns: int, data: Any, units: int) -> None:
+        """The next step."""
+        assert not self.is_closed, self.name
+        self.seq += 1
+        message = Message(self.seq, ts_ns, data)
+        self._shelf.put(self, message, 1 + units)
+        for listener in list(self.listeners):
+            listener.on_message(message)
+
+    def close(self) -> None:
+        """No more steps; every listener is told and forgotten."""
+        self.is_closed = True
+        listeners, self.listeners = self.listeners, {}
+        for listener in listeners:
+            listener.on_closed()
+
+    def reaches_back_to(self, seq: int) -> bool:
+        """Whether everything after `seq` is still here."""
+        return 0 <= self.seq - seq <= len(self.kept)
+
+    def after(self, seq: int) -> Message:
+        """The message that follows on `seq`; it must be there."""
+        return self.kept[seq - self.seq]
+
+    def merged_text(self, seq: int) -> str:
+        """Everything after `seq` as one message; it must be there, and the feed must be one that merges."""
+        assert self.merge is not None
+        missed = [self.kept[place] for place in range(seq - self.seq, 0)]
+        data = self.merge([message.data for message in missed])
+        return self.delta_text(seq, self.seq, missed[-1].ts_ns, data)
+
+    def delta_text(self, prev_seq: int, seq: int, ts_ns: int, data: Any) -> str:
+        """A delta of this feed as text."""
+        return to_text(
+            Delta(
+                channel=self.channel, instrument=self.name, epoch=self.epoch, seq=seq, prev_seq=prev_seq,
+                ts_ns=str(ts_ns), data=data,
+            )  # fmt: skip
+        )

@@ -1,0 +1,266 @@
+"""Carries out operations for both doors: whose it is, what it says, to the venue or to the tables, and the answer.
+
+A door authenticates and checks the scope first (`exchange.gateways.access`); here it is decided whose things a
+principal may see and touch. Commands are answered when they are durable and applied; questions about the past wait until
+the tables have come to where the market was when they were asked.
+"""
+
+import asyncio
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from exchange.engine import queries
+from exchange.engine.handle import Answer, Busy, Envelope, Handle, VenueHalted
+from exchange.gateways.error_catalogue import errors_answer
+from exchange.gateways.questions import QUESTIONS, Surroundings, not_configured
+from exchange.ports_access import Budgets, Depths, Keys, Principal, Reports, Stored
+from exchange.ports_history import History, HistoryUnavailable
+from exchange.protocol import present
+from exchange.protocol.answers import Ack
+from exchange.protocol.answers_operator import Limits
+from exchange.protocol.codec import NO_KEY, CodecError, idem_key
+from exchange.protocol.errors import DoorError, DoorReason
+from exchange.protocol.fields import MAX_ID
+from exchange.protocol.measures import Measures, invalid, time_ns
+from exchange.protocol.operations import Operation
+from exchange.protocol.requests import OwnPage, VenueTerms
+from exchange.protocol.to_command import settings_of, to_command
+
+__all__ = ["Dispatcher", "OnDone", "Principal"]
+
+OnDone = Callable[[Ack | DoorError], None]
+
+READ_WAIT_S = 2.0
+VALID_UNTIL_S = 7 * 86_400
+CLOSED = "closed"
+NS_PER_SECOND = 1_000_000_000
+_NEEDS_MEASURES = frozenset((
+    "submit_task", "place_order", "amend_order", "place_offer", "amend_offer", "submit_reading", "dispute_reading",
+    "attest_capacity",
+))  # fmt: skip
+_NEUTRAL = Measures(settings_of(VenueTerms(name="-")))  # for what no setting counts in: money, prices, times
+# Where a command has a name of its own, that is its idempotency key; elsewhere a header may give one.
+_CLIENT_ID = {"submit_task": "client_order_id", "place_order": "client_order_id", "place_offer": "offer_id"}
+
+
+class Dispatcher:
+    """Every operation of the table. On the writer's loop only."""
+
+    def __init__(
+        self, handle: Handle, history: History, stored: Stored, keys: Keys, reports: Reports, budgets: Budgets | None,
+        clock_kind: str, *, speed: str = "1", depths: Depths | None = None, limits: Limits = Limits(items=()),
+        engine: str = "", version: str = "", valid_until_s: int = VALID_UNTIL_S, read_wait_s: float = READ_WAIT_S,
+    ) -> None:  # fmt: skip
+        """clock_kind: system, compressed or manual; depths: live books with the socket's seq; engine, version: for health.
+
+        budgets None: the doors count themselves.
+        """
+        self._handle, self._history, self._stored, self._budgets = handle, history, stored, budgets
+        self._clock_kind, self._valid_until_s = clock_kind, valid_until_s
+        self._measures: Measures | None = None
+        self._settings_coming: Any = None  # of a set_venue that is on its way
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._around = Surroundings(
+            handle=handle, history=history, stored=stored, keys=keys, reports=reports, depths=depths,
+            clock_kind=clock_kind, speed=speed, limits=limits, errors=errors_answer(), engine=engine, version=version,
+            read_wait_s=read_wait_s,
+        )  # fmt: skip
+
+    # --- the two ways in ---
+
+    async def run(
+        self, principal: Principal, operation: Operation, args: Any, *, idempotency_key: str | None = None,
+        valid_until: str | None = None, is_counted: bool = False,
+    ) -> Any:  # fmt: skip
+        """The answer of an operation; DoorError. is_counted: the door has taken it from the budget already."""
+        if operation.is_command:
+            done: asyncio.Future[Ack | DoorError] = asyncio.get_running_loop().create_future()
+
+            def settle(result: Ack | DoorError) -> None:
+                if not done.done():
+                    done.set_result(result)
+
+            self.command_nowait(
+                principal, operation, args, settle, idempotency_key=idempotency_key, valid_until=valid_until,
+                is_counted=is_counted,
+            )  # fmt: skip
+            answer = await done
+            if isinstance(answer, DoorError):
+                raise answer
+            return answer
+        self._count(principal, operation, is_counted)
+        participant = owner(principal, operation, args)
+        try:
+            return await QUESTIONS[operation.name](self._around, args, participant, self._measures_or_none)
+        except HistoryUnavailable as error:
+            raise DoorError(DoorReason.BEHIND, str(error)) from error
+
+    def command_nowait(
+        self, principal: Principal, operation: Operation, args: Any, on_done: OnDone, *,
+        idempotency_key: str | None = None, valid_until: str | None = None, is_counted: bool = False,
+    ) -> None:  # fmt: skip
+        """Sends a command; on_done is called on the loop with its answer, or at once where a door turns it away."""
+        try:
+            self._count(principal, operation, is_counted)
+            participant = owner(principal, operation, args)
+            command = self._command(operation, args, participant)
+            key = self._idem_key(principal, operation, args, command, participant, idempotency_key)
+            until_ns = self._valid_until_ns(valid_until)
+        except DoorError as no:
+            on_done(no)
+            return
+        viewer = principal.participant
+
+        def answered(result: Answer | VenueHalted) -> None:
+            if operation.name == "set_venue":
+                self._settings_coming = None
+            if isinstance(result, VenueHalted):
+                on_done(self._halted(result))
+            elif present.replayed_at(result.events):
+                self._start(self._replay(result, command, viewer, key, on_done))
+            elif present.refused_as(result.events) == "KEY_REUSED":
+                on_done(DoorError(DoorReason.KEY_REUSED, field=_CLIENT_ID.get(operation.name, "idempotency_key")))
+            else:
+                on_done(self._ack(result, command, viewer, key))
+
+        if operation.name == "set_venue":
+            self._settings_coming = command
+        try:
+            self._handle.submit_nowait(command, Envelope(idem_key=key, valid_until_ns=until_ns), answered)
+        except (Busy, VenueHalted, CodecError) as error:
+            if operation.name == "set_venue":
+                self._settings_coming = None
+            on_done(self._not_taken(error))
+
+    # --- before ---
+
+    def _count(self, principal: Principal, operation: Operation, is_counted: bool) -> None:
+        refusal = None if is_counted or self._budgets is None else self._budgets.take(principal, operation)
+        if refusal is not None:
+            raise refusal
+
+    @property
+    def _measures_or_none(self) -> Measures | None:
+        """The venue's measures; None until it has settings."""
+        if self._measures is None and (settings := self._handle.venue.state.settings) is not None:
+            self._measures = Measures(settings)
+        return self._measures
+
+    def _command(self, operation: Operation, args: Any, participant: str) -> Any:
+        if operation.name == "set_venue":
+            return self._first_settings(args)
+        if operation.name == "advance_time" and self._clock_kind != "manual":
+            raise DoorError(DoorReason.CLOCK_NOT_MANUAL)
+        measures = self._measures_or_none
+        if measures is None and self._settings_coming is not None:
+            measures = Measures(self._settings_coming)  # it stands before this command in the journal
+        if measures is None and operation.name in _NEEDS_MEASURES:
+            raise not_configured()
+        return to_command(operation.name, args, participant, measures or _NEUTRAL)
+
+    def _first_settings(self, args: Any) -> Any:
+        """One at a time: what is sent behind it is read by its measures."""
+        if self._settings_coming is not None:
+            raise DoorError(DoorReason.BUSY, "another set_venue is on its way")
+        try:
+            ZoneInfo(args.time_zone)
+        except (KeyError, ValueError, OSError):
+            raise invalid("time_zone", f"{args.time_zone!r} is no time zone", "write it as Asia/Shanghai") from None
+        return settings_of(args)
+
+    def _idem_key(
+        self, principal: Principal, operation: Operation, args: Any, command: Any, participant: str, given: str | None
+    ) -> bytes:
+        """16 bytes, zeros for none: made from the client's own name where there is one, else from the header."""
+        if given is not None and not (0 < len(given) <= MAX_ID and given.isascii() and given.isprintable()):
+            raise invalid("idempotency_key", f"it must be 1 to {MAX_ID} printable ASCII characters")
+        field = _CLIENT_ID.get(operation.name)
+        if field is not None:
+            if given is not None and given != getattr(args, field):
+                raise invalid("idempotency_key", f"it differs from {field}, which is the key here", "leave it out")
+            return idem_key(command)
+        if given is None:
+            if operation.needs_key_header:
+                raise DoorError(DoorReason.IDEMPOTENCY_KEY_MISSING)
+            return NO_KEY
+        who = principal.participant or principal.key_id
+        return blake2b(f"\x02{who}\0{operation.name}\0{given}".encode(), digest_size=16).digest()
+
+    def _valid_until_ns(self, text: str | None) -> int:
+        if text is None:
+            return 0
+        until_ns = time_ns(text, "valid_until")
+        if until_ns > self._handle.now_ns + self._valid_until_s * NS_PER_SECOND:
+            raise DoorError(DoorReason.VALID_UNTIL_TOO_FAR, field="valid_until", limit="valid_until_s")
+        return max(1, until_ns)
+
+    # --- after ---
+
+    def _ack(self, answer: Answer, command: Any, viewer: str, key: bytes) -> Ack:
+        venue = self._handle.venue
+        known = venue.keys.used.get(key.hex()) if key != NO_KEY else None
+        ts_ns = known.time_ns if known is not None and known.seq == answer.seq else venue.now_ns
+        return self._as_ack(answer.seq, ts_ns, command, answer.events, viewer, replayed=False)
+
+    def _as_ack(self, seq: int, ts_ns: int, command: Any, events: Any, viewer: str, *, replayed: bool) -> Ack:
+        venue = self._handle.venue
+        measures = self._measures_or_none or _NEUTRAL
+        return present.ack(
+            seq, self._handle.epoch, ts_ns, command, events, measures, viewer, replayed=replayed,
+            parties=lambda number: queries.obligation_parties(venue, number),
+        )  # fmt: skip
+
+    async def _replay(self, answer: Answer, command: Any, viewer: str, key: bytes, on_done: OnDone) -> None:
+        """The first answer again, from the tables."""
+        seq = present.replayed_at(answer.events)
+        known = self._handle.venue.keys.used.get(key.hex())
+        ts_ns = known.time_ns if known is not None else self._handle.now_ns
+        try:
+            await self._around.wait_for(seq)
+            events = await asyncio.to_thread(self._history.answer, seq)
+        except HistoryUnavailable as error:
+            on_done(DoorError(DoorReason.BEHIND, str(error)))
+            return
+        except DoorError as no:
+            on_done(no)
+            return
+        if events is None:
+            on_done(DoorError(DoorReason.INTERNAL, f"the answer at seq {seq} is not in the tables"))
+            return
+        on_done(self._as_ack(seq, ts_ns, command, events, viewer, replayed=True))
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)  # the loop itself keeps only a weak reference
+        task.add_done_callback(self._tasks.discard)
+
+    def _halted(self, error: VenueHalted) -> DoorError:
+        if not error.is_definite:
+            return DoorError(DoorReason.OUTCOME_UNKNOWN)
+        return DoorError(DoorReason.SHUTTING_DOWN if self._handle.halted == CLOSED else DoorReason.HALTED)
+
+    def _not_taken(self, error: Exception) -> DoorError:
+        if isinstance(error, Busy):
+            return DoorError(DoorReason.BUSY, str(error), retry_after_s=1)
+        if isinstance(error, VenueHalted):
+            return self._halted(error)
+        return DoorError(DoorReason.INVALID_FIELD, str(error))
+
+
+def owner(principal: Principal, operation: Operation, args: Any) -> str:
+    """Whose things the operation is about: "" = nobody's or, in a list for a key of the operator, everybody's.
+
+    DoorError NOT_FOUND for what is somebody else's, INVALID_FIELD where a key of the operator must say whose.
+    """
+    if operation.owner != "own":
+        return ""
+    named = args.participant
+    if principal.participant:
+        if named is not None and named != principal.participant:
+            raise DoorError(DoorReason.NOT_FOUND, field="participant")
+        return principal.participant
+    if named is None and not isinstance(args, OwnPage):
+        raise invalid("participant", "a key of the operator must say for whom", "name a participant")
+    return named or ""

@@ -1,0 +1,351 @@
+"""The operations that change nothing in the market, one function each: of the live venue, of the tables, of the doors."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from exchange.engine import queries
+from exchange.engine.handle import Handle
+from exchange.engine.queries import Moment
+from exchange.gateways import history_view as past
+from exchange.gateways.cursors import cursor_of, keys_of, text_cursor_of, text_of
+from exchange.ports_access import Depths, KeyRow, Keys, ReportRow, Reports, Stored
+from exchange.ports_history import History
+from exchange.protocol import answers as a
+from exchange.protocol import answers_operator as o
+from exchange.protocol import requests as r
+from exchange.protocol.errors import DoorError, DoorReason
+from exchange.protocol.measures import Measures, invalid, time_ns, time_text
+from exchange.protocol.operations import SCOPES
+from exchange.protocol.to_command import task_of
+
+T = TypeVar("T")
+A = TypeVar("A")
+
+CLOSED = "closed"
+FAR_BEHIND = 50_000  # commands: the tables are called behind, and a reader should know
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What answers are made from."""
+
+    handle: Handle
+    history: History
+    stored: Stored
+    keys: Keys
+    reports: Reports
+    depths: Depths | None
+    clock_kind: str
+    speed: str
+    limits: o.Limits
+    errors: o.Errors
+    engine: str
+    version: str
+    read_wait_s: float
+
+    @property
+    def now(self) -> Moment:
+        """The venue's moment."""
+        return Moment(self.handle.epoch, self.handle.seq, self.handle.now_ns)
+
+    async def wait_for(self, seq: int) -> None:
+        """Until the tables have come to seq; DoorError BEHIND where that takes too long."""
+        if not await self.stored.wait_for(seq, self.read_wait_s):
+            behind = f"the tables are at {self.stored.offset}, the market is at {self.handle.seq}"
+            raise DoorError(DoorReason.BEHIND, behind, retry_after_s=1)
+
+    async def read(self, question: Callable[..., T], *args: Any) -> T:
+        """Asks the tables, in a thread, once they are where the market is now."""
+        await self.wait_for(self.handle.seq)
+        return await asyncio.to_thread(question, self.history, *args)
+
+
+Question = Callable[[Surroundings, Any, str, Measures | None], Coroutine[Any, Any, Any]]
+QUESTIONS: dict[str, Question] = {}
+
+
+def not_configured() -> DoorError:
+    """What is answered while there are no settings; to be raised."""
+    return DoorError(DoorReason.REFUSED, "the venue has no settings yet", limit="NOT_CONFIGURED", hint="set_venue comes first")
+
+
+def _question(function: Callable[[Surroundings, Any, str, Measures], Coroutine[Any, Any, Any]]) -> None:
+    """Puts a function that needs the venue's measures into the table, under its name."""
+
+    async def asked(x: Surroundings, args: Any, who: str, m: Measures | None) -> Any:
+        if m is None:
+            raise not_configured()
+        return await function(x, args, who, m)
+
+    QUESTIONS[function.__name__.strip("_")] = asked
+
+
+def _plain_question(function: Callable[[Surroundings, Any], Coroutine[Any, Any, Any]]) -> None:
+    """Puts a function that needs no settings into the table, under its name."""
+
+    async def asked(x: Surroundings, args: Any, _: str, __: Measures | None) -> Any:
+        return await function(x, args)
+
+    QUESTIONS[function.__name__.strip("_")] = asked
+
+
+# --- the door itself ---
+
+
+@_plain_question
+async def _health(x: Surroundings, _: r.Nothing) -> a.Health:
+    """For everybody, so nothing in it names what somebody sent."""
+    handle, stored = x.handle, x.stored
+    problems = []
+    if handle.halted:
+        problems.append("the market is closing" if handle.halted == CLOSED else "the market has stopped")
+    is_behind = bool(stored.is_behind or stored.problem or handle.seq - stored.offset > FAR_BEHIND)
+    if is_behind:
+        problems.append("the tables are behind the market")
+    if handle.problems:
+        problems.append("the server's log has something to read")
+    return a.Health(
+        status="halted" if handle.halted else "behind" if is_behind else "ok", engine=x.engine, version=x.version,
+        epoch=handle.epoch, seq=handle.seq, stored_seq=stored.offset, ts=time_text(handle.now_ns),
+        ts_ns=str(handle.now_ns), server_ts_ns=str(time.time_ns()), problems=tuple(problems),
+    )  # fmt: skip
+
+
+@_plain_question
+async def _limits(x: Surroundings, _: r.Nothing) -> o.Limits:
+    return x.limits
+
+
+@_plain_question
+async def _errors(x: Surroundings, _: r.Nothing) -> o.Errors:
+    return x.errors
+
+
+# --- the live market ---
+
+
+@_question
+async def _venue(x: Surroundings, _: r.Nothing, __: str, m: Measures) -> a.Venue:
+    return queries.venue_answer(x.handle.venue, x.now, m, x.clock_kind, x.speed)
+
+
+@_question
+async def _catalogue(x: Surroundings, _: r.Nothing, __: str, m: Measures) -> a.Catalogue:
+    return queries.catalogue(x.handle.venue, m)
+
+
+@_question
+async def _instruments(x: Surroundings, args: r.Instruments, _: str, m: Measures) -> a.Families:
+    after = _first_key("instruments", args.cursor)
+    items, last = queries.families(x.handle.venue, m, args, after)
+    return a.Families(items=items, next_cursor=_next("instruments", last))
+
+
+@_question
+async def _depth(x: Surroundings, args: r.Book, _: str, m: Measures) -> a.Depth:
+    if x.depths is not None:
+        return x.depths.depth(args.instrument, args.levels)
+    return queries.depth(x.handle.venue, x.now, m, args.instrument, args.levels)
+
+
+@_question
+async def _lane(x: Surroundings, args: r.LaneView, _: str, m: Measures) -> a.Lane:
+    return queries.lane(x.handle.venue, x.now, m, args)
+
+
+@_question
+async def _preview_task(x: Surroundings, args: r.TaskTerms, who: str, m: Measures) -> a.Quote:
+    return queries.quote(x.handle.venue, x.now, m, task_of(args, who, m))
+
+
+@_question
+async def _unsold_hours(x: Surroundings, args: r.OwnOffer, who: str, m: Measures) -> a.Unsold:
+    return queries.unsold(x.handle.venue, who, args.offer_id, m)
+
+
+@_question
+async def _account(x: Surroundings, _: r.OwnMoney, who: str, m: Measures) -> a.Account:
+    return queries.account_answer(x.handle.venue, who, x.handle.seq, m)
+
+
+@_question
+async def _holds(x: Surroundings, _: r.OwnMoney, who: str, m: Measures) -> a.Holds:
+    return queries.holds(x.handle.venue, who, m)
+
+
+@_question
+async def _accounts(x: Surroundings, args: r.Paged, _: str, m: Measures) -> a.AccountPage:
+    first = _first_key("accounts", args.cursor)
+    items, following = queries.accounts(x.handle.venue, first, args.limit, x.handle.seq, m)
+    return a.AccountPage(items=items, next_cursor=_next("accounts", following))
+
+
+@_question
+async def _participants(x: Surroundings, args: r.Paged, _: str, __: Measures) -> o.ParticipantPage:
+    items, last = queries.participants(x.handle.venue, _first_key("participants", args.cursor), args.limit)
+    return o.ParticipantPage(items=items, next_cursor=_next("participants", last))
+
+
+@_question
+async def _sites(x: Surroundings, args: r.SiteList, who: str, m: Measures) -> o.SitePage:
+    items, last = queries.sites(x.handle.venue, who, _first_key("sites", args.cursor), args.limit, m)
+    return o.SitePage(items=items, next_cursor=_next("sites", last))
+
+
+@_plain_question
+async def _activity(x: Surroundings, _: r.Nothing) -> o.Activity:
+    return queries.activity(x.handle.venue, x.handle.seq)
+
+
+@_question
+async def _due(x: Surroundings, args: r.Settlement, _: str, m: Measures) -> o.DueList:
+    return queries.due(x.handle.venue, args.period_start, m)
+
+
+def _first_key(operation: str, cursor: str | None) -> int:
+    keys = keys_of(operation, cursor, 1)
+    if keys is None:
+        return 0
+    if keys[0] < 0:
+        raise DoorError(DoorReason.BAD_CURSOR, field="cursor")
+    return keys[0]
+
+
+def _next(operation: str, key: int) -> str | None:
+    return cursor_of(operation, key) if key else None
+
+
+# --- the past ---
+
+
+@_question
+async def _trades(x: Surroundings, args: r.Trades, _: str, m: Measures) -> a.TradePage:
+    return await x.read(past.trade_page, args, m)
+
+
+@_question
+async def _prices(x: Surroundings, args: r.Prices, _: str, m: Measures) -> a.PricePage:
+    return await x.read(past.price_page, args, m)
+
+
+@_question
+async def _tasks(x: Surroundings, args: r.TaskList, who: str, m: Measures) -> a.TaskPage:
+    return await x.read(past.task_page, who or None, args, m)
+
+
+@_question
+async def _task(x: Surroundings, args: r.OwnTask, who: str, m: Measures) -> a.Task:
+    row = await x.read(lambda history: history.task(who, args.client_order_id))
+    return past.task_answer(_found(row), m)
+
+
+@_question
+async def _orders(x: Surroundings, args: r.OrderList, who: str, m: Measures) -> a.OrderPage:
+    return await x.read(past.order_page, who or None, args, m)
+
+
+@_question
+async def _order(x: Surroundings, args: r.OwnOrder, who: str, m: Measures) -> a.Order:
+    row = await x.read(lambda history: history.order(who, args.client_order_id))
+    return past.order_answer(_found(row), m)
+
+
+@_question
+async def _offers(x: Surroundings, args: r.OfferList, who: str, m: Measures) -> a.OfferPage:
+    rows = await x.read(past.offer_rows, who or None, args)
+    still_open = partial(queries.open_lot_periods, x.handle.venue)
+    items = tuple(
+        past.offer_answer(row, still_open(row.participant, row.offer_id) if row.status == "open" else 0, m) for row in rows
+    )
+    return a.OfferPage(items=items, next_cursor=past.next_cursor("offers", rows, args.limit, 1))
+
+
+@_question
+async def _obligations(x: Surroundings, args: r.ObligationList, who: str, m: Measures) -> a.ObligationPage:
+    return await x.read(past.obligation_page, who or None, args, m)
+
+
+@_question
+async def _leases(x: Surroundings, args: r.LeaseList, who: str, m: Measures) -> a.LeasePage:
+    return await x.read(past.lease_page, who or None, args, m)
+
+
+@_question
+async def _statement(x: Surroundings, args: r.StatementOf, who: str, m: Measures) -> a.Statement:
+    queries.account_answer(x.handle.venue, who, 0, m)  # NOT_FOUND for who is not there
+    window = past.day_window(args.day, m.settings.time_zone)
+    row = await x.read(lambda history: history.statement(who, window))
+    tariffs = {tariff.version: tariff for tariff in x.handle.venue.state.tariffs}
+    return past.statement_answer(row, args, window.to_ns <= x.handle.now_ns, tariffs, m)
+
+
+def _found(row: A | None) -> A:
+    if row is None:
+        raise DoorError(DoorReason.NOT_FOUND, field="client_order_id")
+    return row
+
+
+# --- keys and reports ---
+
+
+@_plain_question
+async def _create_key(x: Surroundings, args: r.KeyTerms) -> o.NewKey:
+    """A participant's key never operates: what belongs to everybody is the operator's."""
+    participant = args.participant or ""
+    unknown = [scope for scope in args.scopes if scope not in SCOPES]
+    if unknown:
+        raise invalid("scopes", f"{unknown[0]} is none of {', '.join(SCOPES)}")
+    if participant and "operate" in args.scopes:
+        raise invalid("scopes", "operate belongs to keys of the operator", "leave participant out, or operate")
+    if participant and participant not in x.handle.venue.state.participants:
+        raise invalid("participant", f"participant {participant} is unknown", "add_participant comes first")
+    expires_ns = 0 if args.expires is None else time_ns(args.expires, "expires")
+    if args.expires is not None and expires_ns <= time.time_ns():
+        raise invalid("expires", f"{args.expires} has passed")
+    scopes = tuple(scope for scope in SCOPES if scope in args.scopes)
+    row, secret = await asyncio.to_thread(x.keys.create, participant, scopes, args.label, expires_ns)
+    return o.NewKey(secret=secret, **_key_fields(row))
+
+
+@_plain_question
+async def _keys(x: Surroundings, args: r.Paged) -> o.KeyPage:
+    rows = await asyncio.to_thread(x.keys.list, text_of("keys", args.cursor), args.limit)
+    cursor = text_cursor_of("keys", rows[-1].key_id) if len(rows) == args.limit else None
+    return o.KeyPage(items=tuple(o.Key(**_key_fields(row)) for row in rows), next_cursor=cursor)
+
+
+@_plain_question
+async def _revoke_key(x: Surroundings, args: r.KeyName) -> o.Key:
+    row = await asyncio.to_thread(x.keys.revoke, args.key_id)
+    if row is None:
+        raise DoorError(DoorReason.NOT_FOUND, field="key_id")
+    return o.Key(**_key_fields(row))
+
+
+def _key_fields(row: KeyRow) -> dict[str, Any]:
+    return {
+        "key_id": row.key_id, "participant": row.participant, "scopes": row.scopes, "label": row.label,
+        "created": time_text(row.created_ns), "expires": time_text(row.expires_ns) if row.expires_ns else None,
+        "is_revoked": row.is_revoked,
+    }  # fmt: skip
+
+
+@_plain_question
+async def _start_report(x: Surroundings, _: r.ReportTerms) -> o.Report:
+    return _report_answer(await asyncio.to_thread(x.reports.start, x.handle.seq))
+
+
+@_plain_question
+async def _report(x: Surroundings, args: r.ReportName) -> o.Report:
+    row = await asyncio.to_thread(x.reports.find, args.report_id)
+    if row is None:
+        raise DoorError(DoorReason.NOT_FOUND, field="report_id")
+    return _report_answer(row)
+
+
+def _report_answer(row: ReportRow) -> o.Report:
+    return o.Report(report_id=row.report_id, status=row.status, files=row.files, seq=row.seq, problem=row.problem)

@@ -1,0 +1,1 @@
+"""The REST door: routes made from the table of operations, on FastAPI."""

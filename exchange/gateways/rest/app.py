@@ -1,0 +1,266 @@
+"""The REST door as one FastAPI app, made from the table of operations: a route that is not there does not exist.
+
+A request is answered in this order: path, key, budget, scope, args, operation. Answers are written by msgspec from the
+structs of the wire; nothing is validated twice.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Match, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from exchange.gateways.access import Access, Route, verify_complete
+from exchange.gateways.limits import DoorBudgets, DoorLimits
+from exchange.gateways.rest import docs_page
+from exchange.gateways.rest.door import VISIT, Door, Visit
+from exchange.gateways.rest.metrics import CONTENT_TYPE, Metrics
+from exchange.gateways.rest.openapi import document
+from exchange.gateways.rest.problems import Answer, problem
+from exchange.gateways.rest.reading import Reader, one_header
+from exchange.ports_access import Principal, Reports
+from exchange.protocol import strict_json
+from exchange.protocol.errors import DoorError, DoorReason
+from exchange.protocol.operations import OPEN, OPERATIONS, OTHER_ROUTES, Operation
+
+TITLE, SUMMARY = "CPX", "The open exchange for computing power"
+STREAM_PATH = "/v1/stream"
+NOBODY = Principal("", "nobody", frozenset())  # only ever given to what needs no key; not "", which is the operator
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class Runs(Protocol):
+    """What carries operations out: the dispatcher of both doors."""
+
+    def run(
+        self, principal: Principal, operation: Operation, args: Any, *,
+        idempotency_key: str | None = None, valid_until: str | None = None, is_counted: bool = False,
+    ) -> Awaitable[Any]: ...  # fmt: skip
+
+
+class _HandlerRoute(APIRoute):
+    """A FastAPI route whose endpoint takes the request and gives the response: nothing to solve, nothing to convert."""
+
+    def get_route_handler(self) -> Handler:
+        """The endpoint itself."""
+        return self.endpoint
+
+
+class _Socket:
+    """An ASGI app as a route's endpoint (a bare function would be taken for another kind of endpoint)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+class _Gate:
+    """Who a request comes from, and whether he may ask now."""
+
+    def __init__(self, access: Access, budgets: DoorBudgets) -> None:
+        self._access, self._budgets = access, budgets
+
+    def enter(self, request: Request, operation: Operation) -> Principal:
+        """DoorError NO_KEY, WRONG_KEY, TOO_MANY_REQUESTS or WRONG_SCOPE."""
+        principal = self.principal(request, operation.scope)
+        if principal is NOBODY:
+            return principal
+        refusal = self._budgets.take(principal, operation)
+        visit: Visit = request.scope[VISIT]
+        room = self._budgets.room(principal, operation)
+        if room is not None:
+            policy = f'"{room.name}";q={room.burst};w={-(-room.burst // room.rate)}'
+            visit.headers.append((b"ratelimit-policy", policy.encode("ascii")))
+            visit.headers.append((b"ratelimit", f'"{room.name}";r={room.left};t={room.whole_s}'.encode("ascii")))
+        if refusal is not None:
+            raise refusal
+        self._access.check(principal, operation)
+        return principal
+
+    def check_scope(self, principal: Principal, scope: str) -> None:
+        """DoorError WRONG_SCOPE."""
+        self._access.check_scope(principal, scope)
+
+    def principal(self, request: Request, scope: str) -> Principal:
+        """The holder of the key shown; NOBODY where none is shown and none needed."""
+        address = request.client.host if request.client else ""
+        told = one_header(request.scope, b"authorization")
+        if told is None:
+            refusal = self._budgets.take_keyless(address)
+            if refusal is not None:
+                raise refusal
+            if scope == OPEN:
+                return NOBODY
+            raise DoorError(DoorReason.NO_KEY)
+        kind, _, secret = told.partition(" ")
+        try:
+            return self._access.authenticate(secret.strip() if kind.lower() == "bearer" else "")
+        except DoorError:
+            refusal = self._budgets.wrong_key(address)
+            if refusal is not None:
+                raise refusal from None
+            raise
+
+
+def build_app(
+    dispatcher: Runs,
+    access: Access,
+    metrics: Metrics,
+    *,
+    limits: DoorLimits,
+    budgets: DoorBudgets,
+    reports: Reports,
+    version: str = "0",
+    stream: ASGIApp | None = None,
+    stream_operations: Iterable[str] | None = None,
+) -> FastAPI:
+    """The app. stream: an ASGI app for sockets at /v1/stream, stream_operations: every operation it knows.
+
+    PermissionTableError where a door and the permission table disagree.
+    """
+    app = FastAPI(
+        title=TITLE, version=version, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, debug=False
+    )
+    gate = _Gate(access, budgets)
+    for operation in OPERATIONS.values():
+        _add(app, operation.method, operation.path, operation.name, _endpoint(operation, dispatcher, gate, limits))
+    for (method, path), name, handler in _others(gate, metrics, reports, version):
+        _add(app, method, path, name, handler)
+    if stream is not None:
+        app.router.routes.append(WebSocketRoute(STREAM_PATH, _Socket(stream), name="stream"))
+    app.add_exception_handler(HTTPException, _not_routed(app))
+    app.add_middleware(Door, metrics=metrics, limits=limits)
+    verify_complete(routes_of(app), stream_operations if stream is not None else None)
+    return app
+
+
+def routes_of(app: FastAPI) -> list[Route]:
+    """(method, path) of everything the app answers."""
+    found: list[Route] = []
+    for route in app.routes:
+        if isinstance(route, WebSocketRoute):
+            found.append(("WEBSOCKET", route.path))
+        else:
+            methods = getattr(route, "methods", None) or {"*"}
+            found += [(method, getattr(route, "path", "?")) for method in sorted(methods)]
+    return found
+
+
+def _add(app: FastAPI, method: str, path: str, name: str, handler: Handler) -> None:
+    async def endpoint(request: Request) -> Response:
+        request.scope[VISIT].operation = name
+        return await handler(request)
+
+    app.router.add_api_route(
+        path, endpoint, methods=[method], name=name, operation_id=name, include_in_schema=False,
+        response_model=None, route_class_override=_HandlerRoute,
+    )  # fmt: skip
+
+
+def _endpoint(operation: Operation, dispatcher: Runs, gate: _Gate, limits: DoorLimits) -> Handler:
+    """Carries one operation out."""
+    reader = Reader(operation, limits)
+    is_page = "next_cursor" in operation.answer.__struct_fields__
+    is_health = operation.name == "health"
+
+    async def handler(request: Request) -> Response:
+        principal = gate.enter(request, operation)
+        args = await reader.args(request.scope, request.receive)
+        key = one_header(request.scope, b"idempotency-key")
+        until = one_header(request.scope, b"cpx-valid-until")
+        answer = await dispatcher.run(
+            principal, operation, args, idempotency_key=key, valid_until=until, is_counted=True
+        )  # fmt: skip
+        headers = {"link": _next_link(request, answer.next_cursor)} if is_page and answer.next_cursor else None
+        status = 503 if is_health and answer.status != "ok" else 200
+        return Answer(strict_json.encode(answer), status, headers)
+
+    return handler
+
+
+def _next_link(request: Request, cursor: str) -> str:
+    query = request.scope["query_string"].decode("ascii")
+    pairs = [(name, text) for name, text in parse_qsl(query, keep_blank_values=True) if name != "cursor"]
+    return f'<{request.scope["path"]}?{urlencode([*pairs, ("cursor", cursor)])}>; rel="next"'
+
+
+def _others(
+    gate: _Gate, metrics: Metrics, reports: Reports, version: str
+) -> list[tuple[Route, str, Handler]]:
+    """What is not an operation: metrics, the API's description, report files."""
+    described = msgspec.json.encode(document(TITLE, version, SUMMARY))
+
+    def guarded(route: Route, handler: Handler) -> Handler:
+        scope = OTHER_ROUTES[route]
+
+        async def endpoint(request: Request) -> Response:
+            principal = gate.principal(request, scope)
+            gate.check_scope(principal, scope)
+            return await handler(request)
+
+        return endpoint
+
+    async def metrics_text(_request: Request) -> Response:
+        return Response(metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+    async def openapi(_request: Request) -> Response:
+        return Answer(described)
+
+    async def docs(_request: Request) -> Response:
+        return docs_page.page()
+
+    async def docs_file(request: Request) -> Response:
+        found = docs_page.asset(request.path_params["file"])
+        if found is None:
+            raise DoorError(DoorReason.NOT_FOUND, "the page has no such file")
+        return found
+
+    async def report_file(request: Request) -> Response:
+        name = request.path_params["file"]
+        path = reports.file(request.path_params["report_id"], name)
+        if path is None:
+            raise DoorError(DoorReason.NOT_FOUND, "no such report file")
+        return FileResponse(path, filename=name)
+
+    handlers: dict[Route, tuple[str, Handler]] = {
+        ("GET", "/metrics"): ("metrics", metrics_text),
+        ("GET", "/openapi.json"): ("openapi", openapi),
+        ("GET", "/docs"): ("docs", docs),
+        ("GET", "/docs/{file}"): ("docs_file", docs_file),
+        ("GET", "/v1/reports/{report_id}/files/{file}"): ("report_file", report_file),
+    }
+    return [(route, name, guarded(route, handler)) for route, (name, handler) in handlers.items()]
+
+
+def _not_routed(app: FastAPI) -> Callable[[Request, Exception], Response]:
+    """What Starlette turns away: addresses that are none, and methods an address does not take."""
+
+    def answer(request: Request, error: Exception) -> Response:
+        trace_id = request.scope[VISIT].trace_id
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        if status == 404:
+            return problem(DoorError(DoorReason.NOT_FOUND, "there is nothing at this address"), trace_id)
+        if status == 405:
+            allowed = ", ".join(sorted(_methods_of(app, request.scope)))
+            return problem(DoorError(DoorReason.METHOD_NOT_ALLOWED), trace_id, {"allow": allowed})
+        raise error
+
+    return answer
+
+
+def _methods_of(app: FastAPI, scope: Scope) -> set[str]:
+    found: set[str] = set()
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.matches(scope)[0] is not Match.NONE:
+            found |= set(route.methods or ())
+    return found

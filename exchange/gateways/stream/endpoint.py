@@ -1,0 +1,155 @@
+"""The ASGI callable of /v1/stream: who may connect, how many, and the heartbeat of all.
+
+Pure ASGI, so that no middleware stands between a frame and the market. Run uvicorn with `ws=StreamProtocol`,
+`ws_max_size=limits.frame_bytes`, pings each 20 s and no compression: a compressed socket costs hundreds of KiB.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection, MutableMapping
+from time import monotonic_ns, time_ns
+from typing import Any
+from urllib.parse import urlsplit
+
+from exchange.engine.market_data import MarketData
+from exchange.gateways.access import Access
+from exchange.gateways.dispatch import Dispatcher
+from exchange.gateways.limits import DoorBudgets, DoorLimits
+from exchange.gateways.stream.connection import Connection, StreamStats
+from exchange.gateways.stream.session import HEARTBEAT_S, Session
+from exchange.gateways.stream.transport import CUT_OFF
+from exchange.ports_access import Principal
+from exchange.protocol.errors import DoorError, DoorReason
+from exchange.protocol.stream import CLOSE_FAULT, CLOSE_GOING_AWAY
+from exchange.protocol.strict_json import encode
+
+Scope = MutableMapping[str, Any]
+
+
+class StreamDoor:
+    """All sockets of one exchange; the object itself is the ASGI callable. Lives on the writer's loop."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, access: Access, budgets: DoorBudgets, limits: DoorLimits, market: MarketData, *,
+        allowed_origins: Collection[str] = (), now_ns: Callable[[], int] = monotonic_ns,
+        server_ts_ns: Callable[[], int] = time_ns,
+    ) -> None:  # fmt: skip
+        """allowed_origins: of browsers, beside the server's own, as in the header Origin."""
+        self.dispatcher, self.limits, self.market = dispatcher, limits, market
+        self.stats = StreamStats()
+        self.now_ns, self.server_ts_ns = now_ns, server_ts_ns
+        self._access, self._budgets = access, budgets
+        self._allowed_origins = frozenset(allowed_origins)
+        self._connections: dict[int, Connection] = {}
+        self._of_key: Counter[str] = Counter()
+        self._is_closing = False
+        self._beating: asyncio.TimerHandle | None = None
+        market.on_fault = self.end_all
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """One connection, from handshake to end."""
+        connect = await receive()
+        if connect["type"] != "websocket.connect":
+            return
+        refusal = self._refuse(scope)
+        if refusal is not None:
+            self.stats.refused += 1
+            await _send_refusal(refusal, scope, send)
+            return
+        session = Session(self._access, self._budgets, self.limits, _address(scope), self._admit)
+        self.stats.opened += 1
+        number = self.stats.opened
+        cut_off = scope.get("extensions", {}).get(CUT_OFF, _nothing)
+        connection = self._connections[number] = Connection(self, session, number, receive, send, cut_off)
+        self.stats.connections += 1
+        self._keep_beating()
+        try:
+            await send({"type": "websocket.accept"})
+            await connection.run()
+        except OSError:
+            return  # gone in the handshake
+        finally:
+            self._forget(connection)
+
+    def end_all(self) -> None:
+        """After a fault of ours in the feeds: nobody may take silence for a quiet market."""
+        for connection in list(self._connections.values()):
+            connection.close(CLOSE_FAULT, "INTERNAL")
+
+    def shut_down(self) -> None:
+        """Before the server stops: everybody is told to come back later, and nobody is let in."""
+        self._is_closing = True
+        for connection in list(self._connections.values()):
+            connection.close(CLOSE_GOING_AWAY, "SHUTTING_DOWN")
+
+    # --- who may connect ---
+
+    def _refuse(self, scope: Scope) -> DoorError | None:
+        if scope.get("query_string"):  # addresses are logged on the way, so a key must never be in one
+            return DoorError(DoorReason.INVALID_FIELD, "this address takes no query: log in with the first frame")
+        if self._is_closing:
+            return DoorError(DoorReason.SHUTTING_DOWN, retry_after_s=1)
+        if self.stats.connections >= self.limits.connections:
+            return DoorError(DoorReason.TOO_MANY_CONNECTIONS, limit="connections", retry_after_s=1)
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"origin", b"host")}
+        origin = headers.get(b"origin")
+        if origin is None or origin in self._allowed_origins:
+            return None
+        if urlsplit(origin).netloc == headers.get(b"host", "") != "":
+            return None
+        return DoorError(DoorReason.WRONG_SCOPE, "pages of other sites may not connect", field="origin", hint="see Origin")
+
+    def _admit(self, principal: Principal) -> DoorError | None:
+        if self._of_key[principal.key_id] >= self.limits.connections_per_key:
+            others = [
+                str(each.number) for each in self._connections.values()
+                if each.session.principal is not None and each.session.principal.key_id == principal.key_id
+            ]  # fmt: skip
+            detail = f"this key has {len(others)} connections: sessions {', '.join(others[:20])}"
+            return DoorError(DoorReason.TOO_MANY_CONNECTIONS, detail, limit="connections_per_key")
+        self._of_key[principal.key_id] += 1
+        return None
+
+    def _forget(self, connection: Connection) -> None:
+        del self._connections[connection.number]
+        self.stats.connections -= 1
+        principal = connection.session.principal
+        if principal is not None:
+            self._of_key[principal.key_id] -= 1
+            if not self._of_key[principal.key_id]:
+                del self._of_key[principal.key_id]
+
+    # --- heartbeat ---
+
+    def _keep_beating(self) -> None:
+        if self._beating is None:
+            self._beating = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
+
+    def _beat(self) -> None:
+        self._beating = None
+        for connection in list(self._connections.values()):
+            connection.beat()
+        if self._connections:
+            self._keep_beating()
+
+
+def _nothing() -> None:
+    """Where the server has no way to cut a connection off, its own time-outs do."""
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+async def _send_refusal(no: DoorError, scope: Scope, send: Any) -> None:
+    """A problem instead of a handshake, where the server can send one."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": no.reason.name})
+        return
+    problem = no.problem()
+    headers = [(b"content-type", b"application/problem+json")]
+    if no.retry_after_s:
+        headers.append((b"retry-after", str(no.retry_after_s).encode()))
+    await send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": encode(problem)})

@@ -1,0 +1,498 @@
+"""What doors ask of the past, and the rows they get: shapes only, no code that reads anything.
+
+Whole numbers throughout (micro-yuan, lots, ns since 1970 UTC); an absent name is "", an absent number 0. A history may be
+a moment behind the market: who must see what he was just told waits for its seq first.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from exchange.domain.events import Traded
+
+MAX_LIMIT = 1000
+FOREVER_NS = 2**63 - 1
+Cursor = tuple[int, int]  # (number of the row, its place under that number); every row has one
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows behind `after` and in front of `before`, oldest or newest first; ValueError for a limit beyond 1 to 1000."""
+
+    after: Cursor | None = None
+    before: Cursor | None = None
+    limit: int = 100
+    newest_first: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the limit."""
+        if not 1 <= self.limit <= MAX_LIMIT:
+            raise ValueError(f"limit {self.limit} is not between 1 and {MAX_LIMIT}")
+
+
+FIRST_PAGE = Page()
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Times from from_ns on and before to_ns."""
+
+    from_ns: int = 0
+    to_ns: int = FOREVER_NS
+
+
+ALWAYS = Window()
+
+
+class HistoryUnavailable(Exception):
+    """The database cannot be read now; the market is not concerned, and asking again later is right."""
+
+
+class Row:
+    """A row of which (seq, 0) is the cursor."""
+
+    __slots__ = ()
+    seq: int
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where a page goes on behind this row."""
+        return self.seq, 0
+
+
+class PlacedRow(Row):
+    """A row of which (seq, place) is the cursor."""
+
+    __slots__ = ()
+    place: int
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where a page goes on behind this row."""
+        return self.seq, self.place
+
+
+@dataclass(frozen=True, slots=True)
+class PublicTrade(PlacedRow):
+    """A trade as everybody may see it; its id is (seq, place)."""
+
+    seq: int
+    place: int
+    ts_ns: int
+    instrument: str
+    period_start_ns: int
+    lots: int
+    price_micro: int
+    is_block: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FillRow(PlacedRow):
+    """A trade as its parties see it; `task` is told to the buyer only, `offer_id` to the seller only."""
+
+    seq: int
+    place: int
+    ts_ns: int
+    obligation_id: int
+    buyer: str
+    seller: str
+    site: str
+    instrument: str
+    period_start_ns: int
+    lots: int
+    price_micro: int
+    cost_micro: int
+    fee_micro: int
+    task: str
+    offer_id: str
+    is_block: bool
+    tariff_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow(Row):
+    """A plain bid; status accepted, partly, filled, canceled, expired or refused. changed_seq = last change."""
+
+    seq: int
+    ts_ns: int
+    participant: str
+    client_order_id: str
+    instrument: str
+    tif: str
+    expiry_ns: int
+    status: str
+    price_micro: int
+    lots: int
+    leaves_lots: int
+    filled_lots: int
+    cost_micro: int
+    fee_micro: int
+    reason: str
+    message: str
+    changed_seq: int
+    changed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow(Row):
+    """A task; status filled, partly or unfilled; ending complete, waiting, expired, canceled or refused.
+
+    `body` is the task as JSON, `relaxations` a JSON list of {dimension, change, delivered_micro, instrument}.
+    """
+
+    seq: int
+    entered_ns: int
+    participant: str
+    client_order_id: str
+    lane: str
+    shape: str
+    body: str
+    status: str
+    ending: str
+    reason: str
+    binding: str
+    relaxations: str
+    is_of_entry: bool
+    message: str
+    budget_micro: int
+    hold_micro: int
+    lot_periods: int
+    compute_micro: int
+    moving_micro: int
+    fee_micro: int
+    waited_ns: int
+    instrument: str
+    changed_seq: int
+    changed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRow(Row):
+    """An offer; status open or ended. `lots` are per period, sold and ended lots summed over the periods.
+
+    `period_prices` is a JSON list of micro-yuan, empty where price_micro holds throughout.
+    """
+
+    seq: int
+    ts_ns: int
+    participant: str
+    offer_id: str
+    site: str
+    chip: str
+    region: str
+    latency_class: str
+    power: str
+    lots: int
+    periods: int
+    start_ns: int
+    end_ns: int
+    price_micro: int
+    period_prices: str
+    min_lots: int
+    min_periods: int
+    indivisible_ok: bool
+    notice_min: int
+    is_block: bool
+    status: str
+    sold_lots: int
+    ended_lots: int
+    ended_seq: int
+    ended_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferHourRow:
+    """One period of an offer in which something happened; reason says why it is over: sold, gate, withdrawn, …"""
+
+    offer_seq: int
+    period_start_ns: int
+    open_lots: int
+    sold_lots: int
+    ended_lots: int
+    is_over: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObligationRow:
+    """What a provider owes a buyer in one period; status open, delivered, short, void or made_up.
+
+    fee_micro was charged at the trade, kept_fee_micro is what the exchange kept of it. `task` is told to the buyer only,
+    `offer_id` to the seller only.
+    """
+
+    obligation_id: int
+    seq: int
+    ts_ns: int
+    lease: int
+    instead_of: int
+    buyer: str
+    seller: str
+    site: str
+    instrument: str
+    period_start_ns: int
+    period_end_ns: int
+    lots: int
+    price_micro: int
+    cost_micro: int
+    fee_micro: int
+    task: str
+    offer_id: str
+    tariff_version: int
+    status: str
+    delivered_lots: int
+    lost_lots: int
+    made_up_lots: int
+    paid_micro: int
+    kept_fee_micro: int
+    moving_micro: int
+    refund_micro: int
+    damages_micro: int
+    damages_cut_micro: int
+    settled_seq: int
+    settled_ns: int
+
+    @property
+    def cursor(self) -> Cursor:
+        """Obligations are in order of their numbers."""
+        return self.obligation_id, 0
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRow:
+    """What a buyer holds: the obligations that a block task bought together, or a single one.
+
+    lots = most in one period; lot_periods = all bought, without what is made up; status open while any obligation is.
+    """
+
+    lease: int
+    buyer: str
+    seller: str
+    site: str
+    instrument: str  # of the first period
+    task: str
+    lots: int
+    periods: int
+    lot_periods: int
+    start_ns: int
+    end_ns: int
+    cost_micro: int
+    fee_micro: int
+    status: str
+
+    @property
+    def cursor(self) -> Cursor:
+        """Leases are in order of their first obligation."""
+        return self.lease, 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingRow(Row):
+    """A reading, or what became of it; disputed_lots = the buyer's figure where this is his dispute, else -1."""
+
+    seq: int
+    ts_ns: int
+    obligation_id: int
+    number: int
+    delivered_lots: int
+    is_countersigned: bool
+    is_disputed: bool
+    disputed_lots: int
+
+
+@dataclass(frozen=True, slots=True)
+class FixRow(Row):
+    """A fix as it was set."""
+
+    seq: int
+    ts_ns: int
+    instrument: str
+    price_micro: int
+    grade: str
+    inputs_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRow(PlacedRow):
+    """One move of money between two purses."""
+
+    seq: int
+    place: int
+    ts_ns: int
+    from_account: str
+    from_bucket: str
+    to_account: str
+    to_bucket: str
+    amount_micro: int
+    kind: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class PursesRow:
+    """What an account has, purse by purse."""
+
+    cash: int = 0
+    held: int = 0
+    escrow: int = 0
+    margin: int = 0
+    bond: int = 0
+
+    @property
+    def total_micro(self) -> int:
+        """All purses together."""
+        return self.cash + self.held + self.escrow + self.margin + self.bond
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLineRow(PlacedRow):
+    """A move between two accounts as one of them sees it: amount_micro is above 0 for what came in.
+
+    `reference` is `task X` to the buyer and `offer Y` to the seller where an obligation is paid, else the payer's words;
+    `lots` are those paid for, on damages those lost. tariff_version leads to the shares that counted.
+    """
+
+    seq: int
+    place: int
+    ts_ns: int
+    kind: str
+    counterparty: str
+    amount_micro: int
+    obligation_id: int
+    reference: str
+    instrument: str
+    lots: int
+    price_micro: int
+    tariff_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRow:
+    """An account over a window: what it had, its lines, what it has then. opening + lines = closing, in total."""
+
+    account: str
+    opening: PursesRow
+    lines: tuple[StatementLineRow, ...]
+    closing: PursesRow
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantRow(PlacedRow):
+    """Who takes part; is_recipient = only ever got shares."""
+
+    seq: int
+    place: int
+    ts_ns: int
+    participant: str
+    firm: str
+    alpha_ppm: int
+    is_recipient: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AttestationRow:
+    """The operator's word on a site's capacity; a later one replaces an earlier one where they overlap."""
+
+    seq: int
+    ts_ns: int
+    chip: str
+    lots: int
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRow(Row):
+    """A data centre with everything attested for it."""
+
+    seq: int
+    ts_ns: int
+    site: str
+    participant: str
+    region: str
+    attestations: tuple[AttestationRow, ...]
+
+
+class History(Protocol):
+    """Questions about the past; each sees one moment, any thread may ask. HistoryUnavailable where none is answered.
+
+    `participant` is whose eyes it is seen with, None the operator's: what is somebody else's answers like what is not
+    there. An empty filter lets everything pass.
+    """
+
+    def trades(
+        self, *, instrument: str = "", chip: str = "", region: str = "", window: Window = ALWAYS, page: Page = FIRST_PAGE
+    ) -> list[PublicTrade]:
+        """The public tape."""
+
+    def trades_since(self, ts_ns: int) -> list[tuple[int, Traded]]:
+        """Every trade from a time on with that time, in order: what the desk needs at a start."""
+
+    def fills(
+        self, participant: str | None, *, instrument: str = "", window: Window = ALWAYS, page: Page = FIRST_PAGE
+    ) -> list[FillRow]:
+        """Trades in which the participant bought or sold."""
+
+    def orders(self, participant: str | None, *, status: str = "", page: Page = FIRST_PAGE) -> list[OrderRow]:
+        """Plain bids; status also `live`."""
+
+    def order(self, participant: str, client_order_id: str) -> OrderRow | None:
+        """The latest bid of that name that was not refused, else the latest refused one."""
+
+    def tasks(self, participant: str | None, *, status: str = "", page: Page = FIRST_PAGE) -> list[TaskRow]:
+        """Tasks; status is one of TaskRow's statuses or endings."""
+
+    def task(self, participant: str, client_order_id: str) -> TaskRow | None:
+        """The latest task of that name that was not refused, else the latest refused one."""
+
+    def offers(self, participant: str | None, *, status: str = "", page: Page = FIRST_PAGE) -> list[OfferRow]:
+        """Offers."""
+
+    def offer_hours(self, participant: str | None, offer_seq: int) -> list[OfferHourRow]:
+        """The periods of one offer in which something happened, in order; [] for somebody else's."""
+
+    def obligations(
+        self, participant: str | None, *, role: str = "", status: str = "", window: Window = ALWAYS, page: Page = FIRST_PAGE
+    ) -> list[ObligationRow]:
+        """Obligations as buyer, seller or (role "") both; the window is that of the period's start."""
+
+    def leases(
+        self, participant: str | None, *, role: str = "buyer", status: str = "", window: Window = ALWAYS,
+        page: Page = FIRST_PAGE,
+    ) -> list[LeaseRow]:
+        """What the participant holds as buyer, or hosts as seller; status open or ended, in time with the window."""
+
+    def readings(self, participant: str | None, obligation_id: int) -> list[ReadingRow]:
+        """Every word on one obligation, in order; [] for who is neither its buyer nor its seller."""
+
+    def fixes(
+        self,
+        *,
+        instrument: str = "",
+        chip: str = "",
+        region: str = "",
+        latency_class: str = "",
+        power: str = "",
+        window: Window = ALWAYS,
+        page: Page = FIRST_PAGE,
+    ) -> list[FixRow]:
+        """Fixes in order; the window is that of when they were set."""
+
+    def transfers(
+        self, participant: str | None, *, window: Window = ALWAYS, page: Page = FIRST_PAGE
+    ) -> list[TransferRow]:
+        """Moves of money that touch the account."""
+
+    def statement(self, participant: str, window: Window) -> StatementRow:
+        """The account's statement; one that no money has touched has zeros and no lines."""
+
+    def balances(self, participant: str) -> PursesRow:
+        """What the account has by the tables, purse by purse."""
+
+    def answer(self, seq: int) -> list[Any] | None:
+        """The events of a command that was answered; None for one that nobody asks for again."""
+
+    def participants(self, *, page: Page = FIRST_PAGE) -> list[ParticipantRow]:
+        """Everybody, in order of entry."""
+
+    def sites(self, participant: str | None, *, page: Page = FIRST_PAGE) -> list[SiteRow]:
+        """Data centres with their attested capacity."""

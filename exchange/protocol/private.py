@@ -1,0 +1,153 @@
+"""What a participant is told about his own business: in acks, and in order on the socket's `user` channel.
+
+One tagged struct per kind; `participant` is whose copy it is. Amounts are yuan, quantities cards, as decimal strings.
+"""
+
+from msgspec import Struct
+
+
+class Private(Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base: seq of the command that caused it, place among that command's private events, the venue's time."""
+
+    participant: str
+    seq: int
+    index: int
+    ts: str
+    ts_ns: str
+
+
+class Relaxed(Struct, frozen=True, kw_only=True):
+    """The least change in one dimension that alone would fill the task."""
+
+    dimension: str
+    change: str
+    delivered: str
+    instrument: str
+
+
+class TaskUpdate(Private, frozen=True, kw_only=True, tag="task"):
+    """A task was accepted, waits, was filled (wholly or in part), expired or was canceled."""
+
+    client_order_id: str
+    status: str  # accepted | waiting | partly_filled | filled | expired | canceled
+    hold: str = ""
+    site: str = ""
+    instrument: str = ""
+    start: str | None = None
+    hours: str = ""
+    cards: str = ""
+    card_hours: str = ""
+    compute: str = ""
+    moving: str = ""
+    fee: str = ""
+    waited_s: str = ""
+    reason: str = ""
+    binding: str = ""
+    relaxations: tuple[Relaxed, ...] = ()
+
+
+class OrderUpdate(Private, frozen=True, kw_only=True, tag="order"):
+    """A plain order was accepted, replaced, canceled or expired; fills come as Fill."""
+
+    client_order_id: str
+    status: str
+    instrument: str
+    price: str
+    leaves_cards: str
+    reason: str
+
+
+class OfferUpdate(Private, frozen=True, kw_only=True, tag="offer"):
+    """An offer was placed, could not be placed in a period, or ended in one."""
+
+    offer_id: str
+    status: str  # placed | skipped | ended
+    site: str = ""
+    period_start: str | None = None
+    cards: str = ""
+    reason: str = ""
+
+
+class Fill(Private, frozen=True, kw_only=True, tag="fill"):
+    """One party's view of a trade."""
+
+    trade_id: str
+    obligation_id: int
+    side: str  # buy | sell
+    counterparty: str
+    site: str
+    instrument: str
+    period_start: str
+    cards: str
+    price: str
+    cost: str
+    fee: str  # the buyer's; "0.00" for the seller
+    client_order_id: str  # the buyer's task or order; "" for the seller
+    offer_id: str  # the seller's; "" for the buyer
+    is_block: bool
+
+
+class ReadingUpdate(Private, frozen=True, kw_only=True, tag="reading"):
+    """A reading was taken, countersigned or disputed."""
+
+    obligation_id: int
+    number: int
+    delivered_cards: str
+    is_countersigned: bool
+    is_disputed: bool
+
+
+class SettlementUpdate(Private, frozen=True, kw_only=True, tag="settlement"):
+    """An obligation was settled."""
+
+    obligation_id: int
+    side: str
+    instrument: str
+    status: str
+    cards: str
+    delivered_cards: str
+    paid: str
+    fee: str
+    refund: str
+    damages: str
+
+
+class MakeUpUpdate(Private, frozen=True, kw_only=True, tag="make_up"):
+    """BB2: lots that failed will be delivered in a later period instead."""
+
+    obligation_id: int
+    instead_of: int
+    side: str
+    instrument: str
+    period_start: str
+    cards: str
+
+
+class MoneyUpdate(Private, frozen=True, kw_only=True, tag="money"):
+    """Money moved between purses: bucket names as in Account; "" = not the participant's."""
+
+    amount: str
+    from_bucket: str
+    to_bucket: str
+    counterparty: str  # "" within one's own purses
+    kind: str
+    reference: str
+
+
+class MarginUpdate(Private, frozen=True, kw_only=True, tag="margin"):
+    """HM5: margin is short, new sales stop until it is covered."""
+
+    short: str
+
+
+class SettingUpdate(Private, frozen=True, kw_only=True, tag="applied"):
+    """A command without a report of its own was applied."""
+
+    command: str
+    reference: str
+
+
+PrivateEvent = (
+    TaskUpdate | OrderUpdate | OfferUpdate | Fill | ReadingUpdate | SettlementUpdate | MakeUpUpdate | MoneyUpdate
+    | MarginUpdate | SettingUpdate
+)  # fmt: skip

@@ -1,0 +1,201 @@
+"""Frames of the socket /v1/stream, JSON text both ways; docs/protocol/stream.md explains them.
+
+A client sends {"op", "id", "args"}; it gets a Result or a Failure with that id. Channel messages carry epoch, seq and
+prev_seq of their channel and instrument: seq grows by one, prev_seq is the one before, the epoch changes at a restart.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from exchange.protocol.errors import Problem
+from exchange.protocol.fields import Id, Instrument, Time
+from exchange.protocol.requests import Body
+
+RequestId = Annotated[int, Meta(gt=-(2**53), lt=2**53)] | Annotated[str, Meta(max_length=64)]
+
+CHANNELS = ("instruments", "top", "depth", "trades", "user", "heartbeat")
+CONFLATED = frozenset(("top", "depth", "instruments", "heartbeat"))  # a late reader gets the newest state instead of every step
+
+CLOSE_NORMAL = 1000
+CLOSE_TOO_LARGE = 1009
+CLOSE_FAULT = 1011  # a fault of ours
+CLOSE_GOING_AWAY = 1012  # restart: come back
+CLOSE_BAD_FRAME = 4400
+CLOSE_NOT_LOGGED_IN = 4401
+CLOSE_LAGGED = 4408
+CLOSE_TOO_MANY = 4429
+
+
+class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a client sends; idempotency_key as over REST; valid_until: not executed later than this (venue's time)."""
+
+    op: str
+    id: RequestId
+    args: msgspec.Raw = msgspec.Raw(b"{}")
+    idempotency_key: str | None = None
+    valid_until: Time | None = None
+
+
+class Login(Body, frozen=True, kw_only=True):
+    """The first frame on a socket."""
+
+    key: str
+
+
+class Subscribe(Body, frozen=True, kw_only=True):
+    """A channel: instrument for top and depth; trades takes an instrument, a family followed by /* or *.
+
+    resume: the epoch and the last seq seen; what came since is sent again, or a new snapshot where that is too long ago.
+    """
+
+    channel: str
+    instrument: Instrument | None = None
+    participant: Id | None = None  # user channel, with an operator's key
+    epoch: int | None = None
+    from_seq: int | None = None
+
+
+class Unsubscribe(Body, frozen=True, kw_only=True):
+    """Ends a subscription."""
+
+    channel: str
+    instrument: Instrument | None = None
+    participant: Id | None = None
+
+
+class Result(Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):
+    """The answer of an operation."""
+
+    id: int | str
+    result: Any
+
+
+class Failure(Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
+    """A request that was turned away; id null where the frame could not be read."""
+
+    id: int | str | None
+    error: Problem
+
+
+class Welcome(Struct, frozen=True, kw_only=True):
+    """The result of login; limits by name as in /v1/limits."""
+
+    v: int
+    session: int
+    participant: str
+    scopes: tuple[str, ...]
+    epoch: int
+    ts_ns: str
+    heartbeat_s: int
+    limits: dict[str, int]
+
+
+class Subscribed(Struct, frozen=True, kw_only=True):
+    """The result of subscribe; a snapshot or the missed messages follow."""
+
+    channel: str
+    instrument: str  # on the user channel, here and in every message: the participant
+    epoch: int
+    seq: int
+    is_resumed: bool
+
+
+class Snapshot(Struct, frozen=True, kw_only=True, tag_field="type", tag="snapshot"):
+    """Everything as of seq; replaces what the client had."""
+
+    channel: str
+    instrument: str
+    epoch: int
+    seq: int
+    ts_ns: str
+    data: Any
+
+
+class Delta(Struct, frozen=True, kw_only=True, tag_field="type", tag="delta"):
+    """What changed from prev_seq to seq; after conflation prev_seq is the last one sent, so the chain has no gap."""
+
+    channel: str
+    instrument: str
+    epoch: int
+    seq: int
+    prev_seq: int
+    ts_ns: str
+    data: Any
+
+
+class Heartbeat(Struct, frozen=True, kw_only=True, tag_field="type", tag="heartbeat"):
+    """Once a second, once subscribed to: every subscription ("channel instrument") with the last seq that was sent on it
+    before this heartbeat: whoever has less has lost something. queued: what still waits to be sent to this client."""
+
+    epoch: int
+    seq: int
+    ts_ns: str
+    server_ts_ns: str
+    seqs: dict[str, int]
+    queued: int
+
+
+class Lagged(Struct, frozen=True, kw_only=True, tag_field="type", tag="lagged"):
+    """This client reads too slowly: messages from `from_seq` on were not sent; the socket is closed next, resume there."""
+
+    channel: str
+    instrument: str
+    epoch: int
+    from_seq: int
+    to_seq: int
+
+
+class Pong(Struct, frozen=True, kw_only=True):
+    """The result of ping: the venue's time and the server's clock."""
+
+    ts_ns: str
+    server_ts_ns: str
+
+
+class Closed(Struct, frozen=True, kw_only=True, tag_field="type", tag="closed"):
+    """The instrument's gate has closed: what was in its book has been taken out, and the subscription has ended."""
+
+    channel: str
+    instrument: str
+    epoch: int
+    seq: int
+
+
+class DepthData(Struct, frozen=True, kw_only=True):
+    """Levels (price, cards), best first in a snapshot; cards "0" removes a level in a delta."""
+
+    bids: tuple[tuple[str, str], ...]
+    asks: tuple[tuple[str, str], ...]
+
+
+class TopData(Struct, frozen=True, kw_only=True):
+    """Best prices; null where a side is empty."""
+
+    bid: str | None
+    bid_cards: str | None
+    ask: str | None
+    ask_cards: str | None
+
+
+class TradesData(Struct, frozen=True, kw_only=True):
+    """Trades, oldest first, as in answers.Trade; a snapshot has none: what was before it is at GET /v1/trades."""
+
+    items: tuple[Any, ...]
+
+
+class InstrumentsData(Struct, frozen=True, kw_only=True):
+    """Families (answers.Family) that are new or whose open periods changed."""
+
+    items: tuple[Any, ...]
+
+
+class UserData(Struct, frozen=True, kw_only=True):
+    """Snapshot: what is open now. Delta: events (private.PrivateEvent) of one command."""
+
+    events: tuple[Any, ...] = ()
+    account: Any = None
+    tasks: tuple[Any, ...] = ()
+    orders: tuple[Any, ...] = ()
+    offers: tuple[Any, ...] = ()

@@ -1,0 +1,202 @@
+"""Puts the live exchange together: journal, venue, writer, database, market data, keys, doors. Names concrete adapters.
+
+Start-up order: the database says how far it is, the journal is recovered from a snapshot that is no newer, what came
+after that goes into the database again, then the doors open. Shut-down goes the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import matching_core
+from exchange import __version__
+from exchange.adapters.clock import CompressedClock, ManualClock, SystemClock
+from exchange.adapters.history import History
+from exchange.adapters.journal_file import list_segments, locate, open_sequencer
+from exchange.adapters.keys import OPERATOR_KEY_FILE, KeyFile
+from exchange.adapters.report_runs import ReportRuns
+from exchange.adapters.store import Store, default_url
+from exchange.domain.prices import GRADE_B_WINDOW_NS
+from exchange.domain.venue import Venue
+from exchange.engine.desk import Desk
+from exchange.engine.handle import Handle
+from exchange.engine.market_data import MarketData
+from exchange.engine.recovery import LogReader
+from exchange.engine.writer import Writer
+from exchange.gateways.access import Access
+from exchange.gateways.dispatch import Dispatcher
+from exchange.gateways.limits import DoorBudgets, DoorLimits, limits_answer
+from exchange.gateways.rest.app import build_app
+from exchange.gateways.rest.metrics import Metrics, Source
+from exchange.gateways.stream.endpoint import StreamDoor
+from exchange.gateways.stream.session import OPERATIONS_KNOWN
+
+FLUSH_EVERY = 10_000  # commands, while the journal is replayed into the database
+
+
+def limits_from(texts: Sequence[str]) -> DoorLimits:
+    """Limits from NAME=VALUE texts; ValueError where one is none."""
+    known = [each.name for each in fields(DoorLimits)]
+    values = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in known:
+            raise ValueError(f"{name[:40]!r} is no limit; there are {', '.join(known)}")
+        if not (value.isascii() and value.isdigit() and len(value) <= 15):
+            raise ValueError(f"{name} must be a whole number above 0, not {value[:40]!r}")
+        values[name] = int(value)
+    return DoorLimits(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """Where the exchange lives and how it runs; database "" = SQLite in the folder."""
+
+    folder: Path
+    database: str = ""
+    clock: str = "system"  # system | compressed | manual
+    speed: int = 60  # of a compressed clock
+    start_ns: int = 0  # of a compressed clock in a new folder; 0 = now
+    limits: DoorLimits = field(default_factory=DoorLimits)
+
+
+class Exchange:
+    """Everything that runs in the one process: `open` on the loop that serves it, `close` on the same."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        """For `open`: recovers, and opens nothing to the outside."""
+        self.settings = settings
+        folder = settings.folder
+        self.notes: list[str] = []
+        self._store, sequencer = _recover(settings, self.notes)
+        venue = sequencer.venue
+        assert isinstance(venue, Venue)
+        self._keys = KeyFile(folder)
+        self._keys.first_operator_key()
+        self.operator_key_file = folder / OPERATOR_KEY_FILE
+        history = History(self._store)
+        desk = Desk(venue)
+        desk.remember(history.trades_since(venue.now_ns - GRADE_B_WINDOW_NS))
+        self.market_data = MarketData(venue, sequencer.log.epoch)
+        sequencer.add_sink(self._store.on_command)
+        sequencer.add_sink(self.market_data.on_command)
+        self._clock = _clock(settings, venue.now_ns)
+        self._halt_callbacks: list[Callable[[], None]] = []
+        self.halted_by_fault = ""
+        self._writer = Writer(
+            sequencer, desk=desk, clock=self._clock, after_batch=[self.market_data.after_batch],
+            may_snapshot=lambda seq: self._store.offset >= seq, on_halt=self._halted,
+        )  # fmt: skip
+        self.handle = Handle(self._writer)
+        self._reports = ReportRuns(folder, settings.limits.reports_at_once)
+        self.app = self._doors(history)
+
+    @classmethod
+    async def open(cls, settings: ServeSettings) -> Exchange:
+        """The exchange, recovered and running, with no door open yet.
+
+        JournalError, VenueHalted, StoreError (each with its exit_code) or OSError where it must not or cannot run.
+        """
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        exchange = cls(settings)
+        exchange._store.start()
+        if isinstance(exchange._clock, CompressedClock):
+            exchange._clock.start()
+        await exchange._writer.start()
+        return exchange
+
+    def on_halt(self, callback: Callable[[], None]) -> None:
+        """To be called when a fault of ours stops the venue."""
+        self._halt_callbacks.append(callback)
+
+    def operator_key(self) -> str:
+        """The first operator key, as it was left in its file; "" where somebody has taken the file away."""
+        path = self.operator_key_file
+        return path.read_text(encoding="ascii").strip() if path.exists() else ""
+
+    def say_goodbye(self) -> None:
+        """Tells every socket that the exchange is going down, before the doors close."""
+        self._stream.shut_down()
+
+    async def close(self) -> None:
+        """After the doors: the writer ends with a last snapshot, then database and keys."""
+        self._reports.close()
+        await self._writer.close()
+        self._store.close()
+        self._keys.close()
+
+    def _doors(self, history: History) -> Any:
+        limits = self.settings.limits
+        access, budgets = Access(self._keys), DoorBudgets(limits)
+        dispatcher = Dispatcher(
+            self.handle, history, self._store, self._keys, self._reports, budgets, self.settings.clock,
+            speed=str(self.settings.speed if self.settings.clock == "compressed" else 1), depths=self.market_data,
+            limits=limits_answer(limits), engine=matching_core.IMPLEMENTATION, version=__version__,
+            valid_until_s=limits.valid_until_s,
+        )  # fmt: skip
+        self._stream = StreamDoor(dispatcher, access, budgets, limits, self.market_data)
+        stats = self._stream.stats
+        sources = (
+            Source("stream_connections", "Open sockets.", "gauge", lambda: stats.connections),
+            Source("stream_opened", "Sockets that were opened.", "counter", lambda: stats.opened),
+            Source("stream_refused", "Handshakes that were turned away.", "counter", lambda: stats.refused),
+            Source("stream_messages", "Messages sent over sockets.", "counter", lambda: stats.messages),
+            Source("stream_lagged", "Sockets closed because nobody read them.", "counter", lambda: stats.lagged),
+            Source("store_pending", "Commands that the database does not have yet.", "gauge", lambda: self._store.pending),
+        )
+        return build_app(
+            dispatcher, access, Metrics(self.handle, lambda: self._store.offset, sources), limits=limits, budgets=budgets,
+            reports=self._reports, version=__version__, stream=self._stream, stream_operations=OPERATIONS_KNOWN,
+        )  # fmt: skip
+
+    def _halted(self, why: str) -> None:
+        self.halted_by_fault = why
+        for callback in self._halt_callbacks:
+            callback()
+
+
+def _clock(settings: ServeSettings, venue_ns: int) -> SystemClock | CompressedClock | ManualClock:
+    if settings.clock == "manual":
+        return ManualClock()
+    if settings.clock == "compressed":
+        return CompressedClock(venue_ns or settings.start_ns or SystemClock().now_ns(), settings.speed)
+    return SystemClock()
+
+
+def _recover(settings: ServeSettings, notes: list[str]) -> tuple[Store, Any]:
+    """The database caught up with the journal, and a sequencer at its end."""
+    url = settings.database or default_url(settings.folder)
+    segments = list_segments(locate(settings.folder).journal)
+    store: Store | None = None
+    if segments:
+        store = Store.open(url, LogReader(segments).headers[0].exchange_id)
+    count = 0
+
+    def catch_up(seq: int, ts_ns: int, command: Any, events: Sequence[Any]) -> None:
+        nonlocal count
+        assert store is not None
+        store.on_command(seq, ts_ns, command, events)
+        count += 1
+        if count % FLUSH_EVERY == 0:
+            store.flush()
+
+    sequencer, found = open_sequencer(
+        settings.folder, Venue, Venue.restore, on_replay=catch_up, not_after=store.offset if store else None,
+        build=matching_core.IMPLEMENTATION,
+    )  # fmt: skip
+    try:
+        if store is None:
+            store = Store.open(url, sequencer.log.exchange_id)  # type: ignore[attr-defined]
+        store.check_against(sequencer.seq)
+        store.flush()
+    except BaseException:
+        sequencer.close_log()
+        raise
+    if found is not None:
+        notes.extend(found.notes)
+        notes.append(f"recovered {sequencer.seq:,} commands: snapshot of {found.snapshot_seq:,}, {found.replayed:,} replayed")
+    notes.extend(store.notes)
+    return store, sequencer

@@ -1,0 +1,1 @@
+"""Helpers for tests of ours and of people who build on CPX: a real server on a folder, started, stopped, killed."""

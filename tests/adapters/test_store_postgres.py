@@ -1,0 +1,83 @@
+"""The SQL projection on PostgreSQL: the same contract on a real server, and what happens when the server goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from postgres_server import Server, why_not
+from sqlalchemy import create_engine, text
+from store_contract import StoreContract
+from stored import EXCHANGE_ID, Sample, dump, feed, filled, until
+
+from exchange.adapters import store as store_module
+from exchange.adapters.history import History
+from exchange.adapters.store import Store
+from exchange.ports_history import HistoryUnavailable
+
+pytestmark = [
+    pytest.mark.skipif(bool(why_not()), reason=why_not() or "a server can run here"), pytest.mark.slow,
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """One server for this module."""
+    running = Server()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def fresh_url(server: Server):
+    """A new database per call."""
+    return server.fresh_url
+
+
+class TestOnPostgres(StoreContract):
+    """Everything of the contract, on the server."""
+
+
+def test_both_databases_hold_the_same_rows(fresh_url, sample: Sample, tmp_path):
+    on_file = filled(f"sqlite:///{tmp_path}/a.db", sample.applied)
+    assert dump(filled(fresh_url(), sample.applied)) == dump(on_file)
+
+
+def test_a_server_that_goes_away_is_caught_up_with_when_it_comes_back(server: Server, sample: Sample, monkeypatch):
+    monkeypatch.setattr(store_module, "LAST_RETRY_S", 0.2)
+    wanted = dump(filled(server.fresh_url(), sample.applied))
+    store = filled(server.fresh_url(), sample.applied[:1_000])
+    store.start()
+    server.stop()
+    try:
+        for item in sample.applied[1_000:]:
+            store.on_command(*item)
+        until(lambda: store.problem != "")
+        assert store.offset == 1_000 and not store.is_behind
+        with pytest.raises(HistoryUnavailable):
+            History(store).trades()
+    finally:
+        server.start()
+    assert asyncio.run(store.wait_for(len(sample.applied), 30))
+    until(lambda: store.problem == "")
+    assert dump(store) == wanted
+    store.close()
+
+
+def test_other_people_s_tables_in_the_database_are_left_alone(fresh_url, sample: Sample):
+    url = fresh_url()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE recipes (name TEXT)"))
+        connection.execute(text("INSERT INTO recipes VALUES ('soup')"))
+    store = filled(url, sample.applied[:500])
+    with store._writer.begin() as connection:
+        connection.execute(text("UPDATE offset_row SET schema_version = 99"))
+    store.close()
+    again = Store.open(url, EXCHANGE_ID)
+    feed(again, sample.applied[:500])
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT name FROM recipes")).scalar_one() == "soup"
+        tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+        assert connection.execute(text(tables)).scalar_one() == 1
