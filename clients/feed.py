@@ -192,6 +192,8 @@ class Feed:
                     await self._is_open.wait()
                     if self._connection is not None and self.welcome is not None:
                         return self._connection
+                    if self.failed is None and not self.was_connected:
+                        raise NotSent(str(self.problem)) from self.problem
         except TimeoutError:
             raise NotSent(str(self.problem)) from self.problem
         assert self.failed is not None
@@ -218,6 +220,8 @@ class Feed:
             self._drop(f"disconnected: {self.problem}")
             if self.failed is not None:
                 return
+            if not self.was_connected:
+                self._is_open.set()  # who waits for the very first connection is told that it did not come
             if time.monotonic() - started_s > self.staleness_s:
                 delay_s = FIRST_DELAY_S
             await asyncio.sleep(delay_s * random.uniform(0.5, 1))

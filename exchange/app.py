@@ -51,7 +51,7 @@ class Run:
             end = next(ends, 0)
             answers += self._pass_on(commands[begin : end or len(commands)])
             if end:
-                pass
+                self._pass_on(self._desk.due(self.venue.now_ns))
             begin = end or len(commands)
         return answers
 

@@ -109,7 +109,7 @@ class Projector:
         first = type(events[0]) if events else None
         if first is e.Replayed:
             return
-        if events and not isinstance(command, WITHOUT_ANSWER):
+        if events and (first is e.Refused or not isinstance(command, WITHOUT_ANSWER)):
             self._batch.add("answers", {"seq": seq, "ts_ns": ts_ns, "events": event_bytes(events)})
         self._now = _Command(seq, ts_ns, command)
         if first is e.Refused:

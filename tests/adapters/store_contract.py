@@ -15,6 +15,7 @@ import pytest
 import small_days
 import worlds
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from stored import EXCHANGE_ID, Sample, dump, feed, filled, until
 
 from exchange.adapters import store as store_module
@@ -415,6 +416,18 @@ class StoreContract:
         for thread in threads:
             thread.join()
         assert not faults and store.offset == len(sample.applied)
+
+    def test_a_question_sees_one_moment_and_can_write_nothing(self, fresh_url, sample: Sample):
+        store = filled(fresh_url(), sample.applied[:1_000])
+        count = text("SELECT count(*) FROM transfers")
+        with store.reader.connect() as connection:
+            before = connection.execute(count).scalar_one()
+            feed(store, sample.applied[1_000:2_000])
+            assert connection.execute(count).scalar_one() == before > 0
+        with store.reader.connect() as connection:
+            assert connection.execute(count).scalar_one() > before
+            with pytest.raises(DBAPIError):
+                connection.execute(text("DELETE FROM transfers"))
 
     def test_a_queue_that_is_full_drops_the_store_and_not_the_market(self, fresh_url, sample: Sample, monkeypatch):
         monkeypatch.setattr(store_module, "MAX_QUEUE", 300)

@@ -40,7 +40,7 @@ def test_a_deleted_file_is_made_again_the_same(tmp_path, sample: Sample):
     assert dump(again) == wanted
 
 
-def test_a_killed_file_holds_no_key_and_no_copy_elsewhere(tmp_path):
+def test_a_closed_database_is_one_file(tmp_path):
     Store.open(f"sqlite:///{tmp_path}/a.db", EXCHANGE_ID).close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.db"]
 

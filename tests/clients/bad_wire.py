@@ -35,7 +35,7 @@ class BadWire:
             self._is_armed, self._is_sent = True, False
 
     def close(self) -> None:
-        self._listener.close()
+        _end(self._listener)
         self.cut_all()
 
     def cut_all(self) -> None:

@@ -34,6 +34,7 @@ def test_an_order_over_rest_is_executed_once(market: LiveMarket, plan: list[str]
 def test_money_that_came_in_over_a_bad_wire_came_once(market: LiveMarket) -> None:
     with bad_wire(market.server.url) as wire:
         operator = market.client(market.server.operator_key, url=wire.url)
+        operator.venue()
         before = operator.account(participant="buyer").total
         wire.cut_all()
         wire.plan = ["lose", "lose", "cut"]
@@ -60,7 +61,7 @@ def test_a_task_and_an_offer_are_placed_once(market: LiveMarket) -> None:
             earliest_start=china(20), price_cap="6",
         )  # fmt: skip
         assert wire.lost == 2
-    assert bought.ack is not None and bought.ack.replayed and bought.wait(5).filled == 2
+        assert bought.ack is not None and bought.ack.replayed and bought.wait(5).filled == 2
     sold = [row for row in seller_rows(market) if row.offer_id == offer_id]
     assert [(row.sold_card_hours, row.open_card_hours) for row in sold] == [(2, 4)]
     market.client(market.seller_key).withdraw_offer(offer_id)

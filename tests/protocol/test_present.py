@@ -86,7 +86,8 @@ def leaks(applied, m, everybody: set[str]) -> list[str]:
                 for text in texts_of(plain):
                     thing = text.partition(":")[2] or text
                     is_anothers = who != thing and who not in owner_of.get(thing, {who}) | SYSTEM
-                    if text in everybody - others or is_anothers:
+                    is_own = who in owner_of.get(text, ())
+                    if (text in everybody - others and not is_own) or is_anothers:
                         found.append(f"seq {seq}: {who} is told {text!r} in {each}")
     return found
 

@@ -131,7 +131,7 @@ def test_every_command_of_the_trace_survives_the_wire(shared_data):
     trace, prices = shared_data / "data" / "tasks" / "openb_pod_list_gpuspec33.csv", shared_data / "data" / "catalog"
     if not trace.is_file() or not prices.is_dir():
         pytest.skip("no trace or no prices among the shared test data")
-    day, _ = market_day_from_files(trace, [prices])
+    day, _ = market_day_from_files(trace, sorted(prices.iterdir()))
     assert day is not None and len(day.rows) > 1_000
     m = Measures(day.settings)
     for command in (*day.setup(), *(row.command for row in day.rows)):

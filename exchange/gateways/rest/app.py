@@ -259,8 +259,7 @@ def _not_routed(app: FastAPI) -> Callable[[Request, Exception], Response]:
 
 
 def _methods_of(app: FastAPI, scope: Scope) -> set[str]:
-    found: set[str] = set()
-    for route in app.routes:
-        if isinstance(route, APIRoute) and route.matches(scope)[0] is not Match.NONE:
-            found |= set(route.methods or ())
-    return found
+    """The methods of an address: where a fixed one and one with an id in it both fit, those of the fixed one."""
+    fitting = [each for each in app.routes if isinstance(each, APIRoute) and each.matches(scope)[0] is not Match.NONE]
+    fixed = [route for route in fitting if "{" not in route.path]
+    return {method for route in fixed or fitting for method in route.methods or ()}
