@@ -36,6 +36,12 @@ class Sides:
         self._asks: dict[Decimal, Decimal] = {}
         self._sorted: tuple[tuple[Level, ...], tuple[Level, ...]] | None = None
 
+    def copy(self) -> "Sides":
+        """The same levels, to go their own way."""
+        made = Sides()
+        made._bids, made._asks = dict(self._bids), dict(self._asks)
+        return made
+
     def replace(self, data: Any) -> None:
         """A snapshot: nothing of before stays."""
         self._bids, self._asks = {}, {}
@@ -134,7 +140,13 @@ class AsyncBook(_Looks):
         self._sides = Sides()
         self._place = (0, 0)
         self._events: set[asyncio.Event] = set()
-        self._subscription: Subscription | None = feed.follow("depth", name, self)
+        with feed.lock:
+            self._subscription: Subscription | None = feed.follow("depth", name, self)
+            # Somebody may watch this book already: the subscription is shared, and its snapshot came before us.
+            for other in self._subscription.listeners:
+                if isinstance(other, AsyncBook) and other is not self:
+                    self._place = other._place
+                    break
 
     @property
     def has_ended(self) -> bool:
@@ -152,6 +164,8 @@ class AsyncBook(_Looks):
             return str(self._subscription.error)
         if not self._subscription.chain.is_current:
             return self._subscription.chain.why
+        if not self.has_ended and self._place != (self._subscription.chain.epoch, self._subscription.chain.seq):
+            return "the snapshot is not here yet"
         if self._feed.is_silent and not self.has_ended:
             return f"nothing was heard for {self._feed.staleness_s} s"
         return ""

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from clients.attempts import Fault, Lost, NotSent, Turned, error_of
 from clients.build import Call, frame_of
+from clients.chain import State
 from clients.errors import AuthenticationError, BadAnswer, CpxError, ExchangeNotAvailable, PermissionDenied
 from clients.session import checked_url, is_this_machine
 from clients.subscriptions import Listener, Subscription, Subscriptions
@@ -258,7 +259,8 @@ class Feed:
         self.connections += 1
         self._is_open.set()
         for subscription in self.subscriptions:
-            self._ask(subscription)
+            if subscription.chain.state is not State.CLOSED:
+                self._ask(subscription)
         self._post("subscribe", {"channel": "heartbeat"}, self._on_heartbeat_granted)
         watchdog = asyncio.create_task(self._watch(connection))
         try:

@@ -37,11 +37,17 @@ class Runner:
             future.cancel()
             raise
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a loop now."""
+        return self._loop is not None
+
     def stop(self) -> None:
         """Ends the loop; the next call starts a new one."""
         with self._lock:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is not None and thread is not None:
+            asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result()
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
@@ -151,7 +157,8 @@ def _iterate(runner: Runner, items: AsyncGenerator[T]) -> Iterator[T]:
         while (item := runner.run(step())) is not _END:
             yield item
     finally:
-        runner.run(close())
+        if runner.is_running:  # else the client was closed before its iterator, and nothing is left to end
+            runner.run(close())
 
 
 def both(function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Both[P, T]:

@@ -34,8 +34,6 @@ from exchange.gateways.rest.metrics import Metrics, Source
 from exchange.gateways.stream.endpoint import StreamDoor
 from exchange.gateways.stream.session import OPERATIONS_KNOWN
 
-FLUSH_EVERY = 10_000  # commands, while the journal is replayed into the database
-
 
 def limits_from(texts: Sequence[str]) -> DoorLimits:
     """Limits from NAME=VALUE texts; ValueError where one is none."""
@@ -173,25 +171,15 @@ def _recover(settings: ServeSettings, notes: list[str]) -> tuple[Store, Any]:
     store: Store | None = None
     if segments:
         store = Store.open(url, LogReader(segments).headers[0].exchange_id)
-    count = 0
-
-    def catch_up(seq: int, ts_ns: int, command: Any, events: Sequence[Any]) -> None:
-        nonlocal count
-        assert store is not None
-        store.on_command(seq, ts_ns, command, events)
-        count += 1
-        if count % FLUSH_EVERY == 0:
-            store.flush()
-
     sequencer, found = open_sequencer(
-        settings.folder, Venue, Venue.restore, on_replay=catch_up, not_after=store.offset if store else None,
-        build=matching_core.IMPLEMENTATION,
+        settings.folder, Venue, Venue.restore, on_replay=store.on_replay if store else None,
+        not_after=store.offset if store else None, build=matching_core.IMPLEMENTATION,
     )  # fmt: skip
     try:
         if store is None:
             store = Store.open(url, sequencer.log.exchange_id)  # type: ignore[attr-defined]
-        store.check_against(sequencer.seq)
         store.flush()
+        store.check_against(sequencer.seq)
     except BaseException:
         sequencer.close_log()
         raise

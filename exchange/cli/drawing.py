@@ -35,7 +35,7 @@ def draw(hours: Sequence[Hour], *, width: int, is_plain: bool) -> list[str]:
     if not prices:
         return []
     low, high = min(prices), max(prices)
-    names = [f"{_at(low, high, row):.2f}" for row in range(HEIGHT)]
+    names = [f"{_at(low, high, row):.2f}" if high > low or row == HEIGHT // 2 else "" for row in range(HEIGHT)]
     margin = max(map(len, names)) + 2
     step = max(1, min(3, (width - margin) // max(1, len(hours))))
     shown = hours[: max(1, (width - margin) // step)]

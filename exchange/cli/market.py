@@ -189,14 +189,15 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     is_terminal = out.isatty()
     console = Console(file=out, highlight=False, width=None if is_terminal else NO_LIMIT, no_color=not is_terminal or None)
     is_plain = (out.encoding or "ascii").lower().replace("-", "") != "utf8"
-    table = Table(title=title or None, title_justify="left", box=ASCII if is_plain else SIMPLE, pad_edge=False)
+    table = Table(box=ASCII if is_plain else SIMPLE, pad_edge=False, show_header=any(columns))
     for column in columns:
         table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
     with console.capture() as captured:
         console.print(table)
-    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines() if line.strip()), err=to_stderr)
+    lines = [line.rstrip() for line in captured.get().splitlines() if line.strip()]
+    typer.echo("\n".join([title, *lines] if title else lines), err=to_stderr)
 
 
 def suggest(*words: str) -> None:

@@ -26,6 +26,7 @@ from exchange.cli.market import (
 )
 from exchange.cli.moments import moment, shown
 from exchange.cli.running import NO_INPUT, USAGE, fail, note
+from exchange.projections.words import reason_in_words
 
 preview_command = typer.Typer(add_completion=False)
 buy_command = typer.Typer(add_completion=False)
@@ -238,7 +239,7 @@ def _show_quote(venue: Market, quote: dict[str, Any], *, to_stderr: bool) -> Non
             ("total, yuan", amount(quote["total"])), ("per card-hour, delivered, without fee", quote["per_card_hour"]),
         ]  # fmt: skip
     else:
-        rows = [("not now", quote["why_not"]), ("what binds", quote["binding"])]
+        rows = [("not now", f"{reason_in_words(quote['why_not'])} ({quote['why_not']})"), ("what binds", quote["binding"])]
         rows += [
             (f"{found['dimension']} {found['change']} would do", f"{amount(found['delivered'])} yuan   {found['instrument']}")
             for found in quote["relaxations"]

@@ -184,6 +184,8 @@ def _web_server(exchange: Exchange, settings: ServeSettings) -> Any:
 
     import uvicorn
 
+    from exchange.gateways.stream.transport import StreamProtocol
+
     class WebServer(uvicorn.Server):
         """Stops when told."""
 
@@ -204,7 +206,7 @@ def _web_server(exchange: Exchange, settings: ServeSettings) -> Any:
     limits = settings.limits
     return WebServer(
         uvicorn.Config(
-            exchange.app, loop="none", http="httptools", ws="websockets-sansio", ws_per_message_deflate=False,
+            exchange.app, loop="none", http="httptools", ws=StreamProtocol, ws_per_message_deflate=False,
             ws_max_size=limits.frame_bytes, ws_max_queue=16, ws_ping_interval=20, ws_ping_timeout=20, lifespan="off",
             log_config=None, access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=5,
             timeout_graceful_shutdown=5, h11_max_incomplete_event_size=16 * 1024, backlog=2048,

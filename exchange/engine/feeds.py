@@ -9,18 +9,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import msgspec
-
 from exchange.protocol.stream import Delta
-
-_ENCODER = msgspec.json.Encoder()
+from exchange.protocol.strict_json import encode
 
 Merge = Callable[[list[Any]], Any]  # the data of several messages, oldest first, as the data of one
 
 
 def to_text(message: Any) -> str:
     """A message as JSON text."""
-    return _ENCODER.encode(message).decode()
+    return encode(message).decode()
 
 
 class Message:

@@ -31,6 +31,7 @@ from exchange.ports import Clock, DeskLike, Envelope, VenueLike
 INBOX_LIMIT = 65_536
 TICK_S = 1.0
 CLOCK_STEP_NS = 10_000_000  # a frame gets an AdvanceTime of its own when the venue is this far behind the clock
+CLOCK_SIZE = make_record(AdvanceTime(0)).size  # bytes of a frame
 SNAPSHOT_WAIT_S = 30.0
 SNAPSHOT_POLL_S = 0.05
 
@@ -246,7 +247,9 @@ class Writer:
         while not ends_at_stop and len(entries) < MAX_FRAME_COMMANDS:
             clock = None
             if not self._desk_left and not is_clock_read:
-                is_clock_read, clock = True, self._clock_command()
+                # What fills a frame by itself goes without: behind a fast clock it would never find room.
+                is_alone = bool(self._inbox) and self._inbox[0].record.size + CLOCK_SIZE > MAX_FRAME_BODY
+                is_clock_read, clock = True, None if is_alone else self._clock_command()
             if clock is not None:
                 entries.append(_Entry(clock, make_record(clock), None))
             elif self._inbox and (not entries or size + self._inbox[0].record.size <= MAX_FRAME_BODY):

@@ -21,7 +21,7 @@ from exchange.protocol.errors import DoorError, DoorReason
 NANO = 1_000_000_000
 FIRST_YEAR = 1970  # what is too early for the venue is the venue's to say
 _INT64 = 1 << 63
-_CACHED = 1 << 16
+_CACHED = 1 << 14
 
 
 def invalid(field: str, detail: str, hint: str = "") -> DoorError:
@@ -29,6 +29,7 @@ def invalid(field: str, detail: str, hint: str = "") -> DoorError:
     return DoorError(DoorReason.INVALID_FIELD, detail, field=field, hint=hint)
 
 
+@lru_cache(maxsize=_CACHED)
 def scaled(text: str, scale: int, field: str) -> int:
     """Decimal text as an integer of 1/scale units; DoorError where it is no number or has too many decimals."""
     try:
@@ -94,6 +95,7 @@ def ppm_text(parts: int) -> str:
     return format_scaled(parts, PPM, 0)
 
 
+@lru_cache(maxsize=_CACHED)
 def time_ns(text: str, field: str = "time") -> int:
     """RFC 3339 as ns since 1970 UTC."""
     try:
@@ -130,7 +132,9 @@ class Measures:
         self.settings = settings
         self.period_ns = settings.period_min * NS_PER_MINUTE
         self._lots_per_card = settings.lots_per_card
+        # The same texts and numbers come again and again; what does not fit is not kept.
         self.cards_text = lru_cache(maxsize=_CACHED)(self._cards_text)
+        self._whole = lru_cache(maxsize=_CACHED)(self._to_whole)
 
     # --- cards ---
 
@@ -162,7 +166,8 @@ class Measures:
         """Lots times periods as card-hours."""
         return _ratio_text(lot_periods * self.settings.period_min, 60 * self._lots_per_card)
 
-    def _whole(self, text: str, numerator: int, denominator: int, field: str) -> int:
+    @staticmethod
+    def _to_whole(text: str, numerator: int, denominator: int, field: str) -> int:
         """A text times numerator over denominator, which must be a whole number of 64 bits."""
         try:
             value, rest = divmod(parse_scaled(text, NANO, field) * numerator, denominator * NANO)

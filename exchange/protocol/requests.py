@@ -196,7 +196,7 @@ class OfferTerms(Body, frozen=True, kw_only=True):
     participant: Id | None = None
     power: Word = "grid"
     price: Decimal | None = None
-    period_prices: Annotated[tuple[Decimal, ...], Meta(max_length=2_000)] = ()
+    period_prices: Annotated[tuple[Decimal, ...], Meta(max_length=5_000)] = ()  # 160 days of hours, as traces have them
     min_cards: Decimal | None = None
     min_hours: Decimal | None = None
     indivisible_ok: bool = False

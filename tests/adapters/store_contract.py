@@ -289,6 +289,7 @@ class StoreContract:
 
     # --- exactly once ---
 
+    @pytest.mark.slow
     def test_batches_and_new_starts_leave_no_trace(self, fresh_url, sample: Sample):
         wanted = dump(filled(fresh_url(), sample.applied))
         assert dump(filled(fresh_url(), sample.applied, every=37)) == wanted

@@ -27,7 +27,7 @@ def set_up(client):
         c.AddParticipant("anna", "anna"), c.AddParticipant("zhang", "zhang"), c.AddParticipant("poor", "poor"),
         c.Deposit("anna", 100_000 * MICRO, "opening"), c.Deposit("zhang", 50_000 * MICRO, "opening"),
         c.PostBond("zhang", 5_000 * MICRO), c.AddSite("qy-1", "zhang", "gansu-qingyang"),
-        c.AttestCapacity("qy-1", "A910B", 2_560, begin, begin + 48 * NS_PER_HOUR),
+        c.AttestCapacity("qy-1", "A910B", 2_560, begin, begin + 96 * NS_PER_HOUR),
         c.PlaceOffer("zhang", "night", "qy-1", "A910B", "L10", "grid", 640, begin, end, 5_200_000),
     ):  # fmt: skip
         operation, arguments = from_command(command, Measures(settings))

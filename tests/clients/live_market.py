@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,10 @@ class LiveMarket:
     def client(self, key: str, **options: Any) -> Client:
         """A client that is closed at the end."""
         return self.stack.enter_context(Client(options.pop("url", self.server.url), key, **options))
+
+    def tick(self, minutes: int = 1) -> None:
+        """The clock moves, and what waits is tried again."""
+        self.operator.advance_time(self.operator.venue().ts + timedelta(minutes=minutes))
 
     def new_participant(self, money: int = 10_000, scopes: tuple[str, ...] = ("read", "trade")) -> str:
         """The key of somebody new."""

@@ -38,6 +38,7 @@ class World:
         self.asks_made = 0
         self.subscriptions = Subscriptions(self.ask)
         self.keep_truth()
+        self.others: list[AsyncBook] = []
         self.book = AsyncBook(self, NAME)  # type: ignore[arg-type]
 
     # --- the exchange ---
@@ -124,9 +125,14 @@ class World:
     # --- the book's feed ---
 
     def follow(self, channel: str, name: str, listener: Any) -> Subscription:
-        subscription, _ = self.subscriptions.add(channel, name, listener)
-        self.ask(subscription)
+        subscription, is_new = self.subscriptions.add(channel, name, listener)
+        if is_new:
+            self.ask(subscription)
         return subscription
+
+    def watch_again(self) -> None:
+        """Somebody else watches the same book, on the same subscription."""
+        self.others.append(AsyncBook(self, NAME))  # type: ignore[arg-type]
 
     def ask_anew(self, subscription: Subscription) -> None:
         subscription.chain.forget("asked anew")

@@ -15,7 +15,7 @@ from exchange.protocol.stream import Delta, Snapshot
 CHANGE = st.tuples(st.just("trade"), st.booleans(), st.integers(1, 4), st.integers(0, 3), st.booleans())
 FAULT = st.sampled_from(
     [("deliver", 0), ("deliver", 0), ("deliver", 0), ("deliver", 1), ("deliver", 3), ("lose",), ("double",), ("beat",),
-     ("restart",), ("fail_over",), ("disconnect",), ("catch_up",)]
+     ("restart",), ("fail_over",), ("disconnect",), ("catch_up",), ("watch_again",)]
 )  # fmt: skip
 STEPS = st.lists(CHANGE | FAULT, max_size=60)
 
@@ -41,17 +41,20 @@ def play(world: World, step: tuple) -> None:
         world.disconnect()
     elif what == "catch_up":
         world.deliver_all()
+    elif what == "watch_again":
+        world.watch_again()
 
 
 def check(world: World) -> None:
-    """The book is what the exchange was at that place, or it raises."""
-    try:
-        shown = (world.book.bids, world.book.asks)
-    except StaleBook:
-        assert not world.book.is_valid
-        return
-    top = world.book.top
-    assert shown == world.truth[top.epoch, top.seq]
+    """Every book is what the exchange was at that place, or it raises."""
+    for book in (world.book, *world.others):
+        try:
+            shown = (book.bids, book.asks)
+        except StaleBook:
+            assert not book.is_valid
+            continue
+        top = book.top
+        assert shown == world.truth[top.epoch, top.seq]
 
 
 @given(STEPS)
@@ -72,7 +75,8 @@ def test_a_book_heals_as_soon_as_the_wire_is_good_again(steps: list[tuple]) -> N
         world.beat()
         world.deliver_all()
         check(world)
-    assert (world.book.bids, world.book.asks) == world.truth[world.epoch, world.seq]
+    for book in (world.book, *world.others):
+        assert (book.bids, book.asks) == world.truth[world.epoch, world.seq]
 
 
 @given(STEPS)

@@ -36,9 +36,11 @@ def test_every_door_reason_is_an_exception_that_says_the_hint(reason: DoorReason
     ("code", "reason", "kind"),
     [
         (331, "INSUFFICIENT_FUNDS", e.InsufficientFunds), (201, "INSUFFICIENT_FUNDS", e.InsufficientFunds),
-        (321, "INVALID_PRICE", e.InvalidOrder), (317, "UNKNOWN_ORDER", e.OrderNotFound), (315, "UNKNOWN_INSTRUMENT", e.UnknownInstrument),
+        (321, "INVALID_PRICE", e.InvalidOrder), (317, "UNKNOWN_ORDER", e.OrderNotFound),
+        (315, "UNKNOWN_INSTRUMENT", e.UnknownInstrument),
         (710, "KEY_REUSED", e.KeyReused), (320, "DUPLICATE_ID", e.DuplicateId), (332, "SALES_STOPPED", e.Denied),
-        (716, "TOO_MANY_REQUESTS", e.RateLimited), (714, "OUTCOME_UNKNOWN", e.OrderStatusUnknown), (606, "EXPIRED", e.NotFilled),
+        (716, "TOO_MANY_REQUESTS", e.RateLimited), (714, "OUTCOME_UNKNOWN", e.OrderStatusUnknown),
+        (606, "EXPIRED", e.NotFilled),
         (303, "EXPIRED_COMMAND", e.Expired), (399, "OF_NEXT_YEAR", e.Rejected), (299, "OF_NEXT_YEAR", e.Denied),
         (799, "OF_NEXT_YEAR", e.ExchangeError), (950, "OF_NEXT_YEAR", e.ExchangeError),
     ],

@@ -164,6 +164,7 @@ def test_a_waiting_task_is_followed_to_its_end(market: LiveMarket) -> None:
     steps = task.follow()
     assert next(steps).is_final is False
     seller.offer(2, site="zw-1", chip="A910B", latency_class="L10", start=china(13), end=china(14), price="1.50")
+    market.tick()
     rest = list(steps)
     assert (rest[-1].status, rest[-1].filled, rest[-1].asked, rest[-1].unit) == ("filled", 2, 2, "card-hours")
     assert buyer.buy(preview, client_order_id=task.id).ack.replayed
@@ -207,7 +208,6 @@ def test_over_the_socket_the_same_methods_answer_the_same(market: LiveMarket) ->
     assert [family.family for family in over.instruments()] == [FAMILY]
     placed = over.order(BOOK, price="1.00", cards=1)
     assert placed.refresh().status == "live" and over.amend(placed.id, price="1.10", cards=2).status == "ACCEPTED"
-    assert rest.task  # both shapes of the name exist
     assert placed.cancel().status == "CANCELED" and placed.refresh().status == "canceled"
 
 
@@ -231,4 +231,38 @@ def test_the_operator_s_key_can_act_for_a_participant(market: LiveMarket) -> Non
     assert next(steps).status == "live"
     market.client(market.buyer_key).cancel(placed.id)
     assert list(steps)[-1].status == "canceled"
-    assert {key.participant for key in acting.keys()} >= {"", "buyer", "seller"}
+    keys = acting.keys()
+    assert {key.participant for key in keys} >= {"", "buyer", "seller"}
+
+
+def test_two_who_watch_one_book_see_the_same(market: LiveMarket) -> None:
+    client, other = market.client(market.buyer_key), market.client(market.seller_key)
+    first = client.watch_book(instrument(19))
+    placed = market.client(market.buyer_key).order(instrument(19), price="1.00", cards=3)
+    second, third = client.watch_book(instrument(19)), other.watch_book(instrument(19))
+    assert second.bids == third.bids == placed_levels(placed) and first.is_valid
+    second.close()
+    placed.cancel()
+    wait_until(lambda: first.bids == () and third.bids == ())
+    first.close()
+
+
+def placed_levels(placed) -> tuple:
+    row = placed.refresh().row
+    return ((row.price, row.cards),)
+
+
+def test_a_book_ends_with_its_gate_and_stays_ended(market: LiveMarket) -> None:
+    with bad_wire(market.server.url) as wire:
+        client = market.client(market.buyer_key, url=wire.url)
+        book, later = client.watch_book(instrument(8)), client.watch_book(instrument(11))
+        market.client(market.buyer_key).order(instrument(8), price="1.00", cards=1)
+        market.operator.advance_time("2026-11-24T07:56:00+08:00")
+        assert all(top.epoch == 1 for top in book.changes(heal=True))  # and they end
+        assert book.is_closed
+        wire.cut_all()
+        wait_until(lambda: not later.is_valid)
+        later.ready()
+        assert book.is_closed and book.bids == () and list(book.changes()) == []
+        with pytest.raises(NotFound):
+            market.client(market.buyer_key).watch_book(instrument(8))

@@ -138,7 +138,7 @@ def test_our_idea_of_the_venue_s_time_may_be_old(market: LiveMarket) -> None:
     """valid_until of a sleepy client lies behind a clock that somebody moved; it looks at the clock and asks once more."""
     client, name = market.client(market.buyer_key, valid_for_s=1), market.new_id("late")
     client.venue()
-    market.operator.advance_time("2026-11-24T00:10:00+08:00")
+    market.tick()
     placed = client.order(BOOK, price="1.00", cards=1, client_order_id=name)
     assert placed.ack is not None and placed.ack.status == "ACCEPTED"
     placed.cancel()

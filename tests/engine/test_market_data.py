@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from morning import morning
 
@@ -317,11 +318,11 @@ def test_the_past_is_without_holes_and_within_its_room(sizes: list[int], room: i
                 assert not 0 <= seq <= feed.seq or feed.seq - seq > len(feed.kept)
 
 
+@settings(max_examples=40)  # each is a small market of its own
 @given(st.integers(0, 30), st.integers(1, 200))
 def test_a_late_reader_gets_the_same_book_merged_step_by_step_or_anew(late: int, room: int) -> None:
-    market = Market(((*_setup(), *_bids(30))), steps_kept=room)
-    while market.seq < len(_setup()):
-        market.batch(50)
+    market = Market((*_setup(), *_bids(30)), steps_kept=room)
+    market.batch(len(_setup()))
     name = _instrument(market)
     reader = Reader(market, "depth", name)
     for done in range(30):
@@ -339,11 +340,13 @@ def test_a_late_reader_gets_the_same_book_merged_step_by_step_or_anew(late: int,
     assert (reader.bids, reader.asks) == truth(market, name)
 
 
+@cache
 def _setup() -> tuple[Any, ...]:
     commands = morning()
     return commands[: next(place for place, each in enumerate(commands) if isinstance(each, c.AttestCapacity))]
 
 
+@cache
 def _bids(count: int) -> list[Any]:
     """Bids that come and go at a few prices."""
     known = {each.participant for each in _setup() if isinstance(each, c.AddParticipant)}

@@ -395,6 +395,21 @@ async def until(is_so: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
+def test_an_ack_has_the_time_of_its_command_though_the_clock_moved_in_the_same_frame(tmp_path):
+    async def test(x: Market) -> None:
+        results: list[Any] = []
+        before_ns = x.handle.now_ns
+        for name, args in (("place_order", ORDER), ("advance_time", {"to": HOURLY.time_text(before_ns + 10**9)})):
+            who, operation = (of("B1") if name == "place_order" else OPERATOR), OPERATIONS[name]
+            x.dispatcher.command_nowait(who, operation, msgspec.convert(args, operation.args), results.append)
+        frames = x.handle.stats.frames
+        await until(lambda: len(results) == 2)
+        assert x.handle.stats.frames == frames + 1
+        assert [each.ts_ns for each in results] == [str(before_ns), str(before_ns + 10**9)]
+
+    market(tmp_path, test)
+
+
 def test_the_clock_is_moved_by_hand_only_where_it_is_manual(tmp_path):
     async def test(x: Market) -> None:
         assert (await x.refusal(OPERATOR, "advance_time", to="2026-11-24T00:00:00Z")).reason == DoorReason.CLOCK_NOT_MANUAL

@@ -85,9 +85,12 @@ ROOMS = (
     Room(
         "exchange.testing",
         ("matching_core", *FLOOR_1, "exchange.engine", "exchange.projections", "exchange.adapters"),
+        # Peers and generators of the benchmarks: a bare server of the same make, a bare client.
+        ("uvicorn", "fastapi", "pydantic", "websockets"),
     ),
     # What puts the parts together; replay drives app, and only cli (and app) know it.
     Room("exchange.replay", ALL_OF_OURS, ANY, not_ours=("exchange.cli",)),
+    Room("exchange.server", ALL_OF_OURS, ANY, not_ours=("exchange.cli",)),
     Room("exchange.app", ALL_OF_OURS, ANY, not_ours=("exchange.cli",)),
     Room("exchange.cli", ALL_OF_OURS, ANY),
     Room("clients", ("exchange.protocol",), ("websockets", "httpx2", "msgspec")),

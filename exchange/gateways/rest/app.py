@@ -138,7 +138,7 @@ def build_app(
         _add(app, method, path, name, handler)
     if stream is not None:
         app.router.routes.append(WebSocketRoute(STREAM_PATH, _Socket(stream), name="stream"))
-    app.add_exception_handler(HTTPException, _not_routed(app))
+    app.add_exception_handler(HTTPException, _not_routed(app, gate))
     app.add_middleware(Door, metrics=metrics, limits=limits)
     verify_complete(routes_of(app), stream_operations if stream is not None else None)
     return app
@@ -201,7 +201,7 @@ def _others(
     described = msgspec.json.encode(document(TITLE, version, SUMMARY))
 
     def guarded(route: Route, handler: Handler) -> Handler:
-        scope = OTHER_ROUTES[route]
+        scope = OTHER_ROUTES.get(route, "operate")  # one that is missing there stops the start, below
 
         async def endpoint(request: Request) -> Response:
             principal = gate.principal(request, scope)
@@ -242,10 +242,11 @@ def _others(
     return [(route, name, guarded(route, handler)) for route, (name, handler) in handlers.items()]
 
 
-def _not_routed(app: FastAPI) -> Callable[[Request, Exception], Response]:
-    """What Starlette turns away: addresses that are none, and methods an address does not take."""
+def _not_routed(app: FastAPI, gate: _Gate) -> Callable[[Request, Exception], Response]:
+    """What Starlette turns away: addresses that are none, and methods an address does not take. Asking counts as well."""
 
     def answer(request: Request, error: Exception) -> Response:
+        gate.principal(request, OPEN)
         trace_id = request.scope[VISIT].trace_id
         status = error.status_code if isinstance(error, HTTPException) else 500
         if status == 404:

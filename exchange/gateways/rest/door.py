@@ -28,6 +28,7 @@ ALWAYS = (
     (b"cache-control", b"no-store"),
     (b"x-frame-options", b"DENY"),
 )
+NOWHERE = "/\x1f"  # no route has it
 API_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
 
@@ -94,10 +95,7 @@ class Door:
         if len(raw) + len(scope["query_string"]) > self._limits.target_bytes:
             detail = f"path and query have more than {self._limits.target_bytes} bytes"
             raise DoorError(DoorReason.BODY_TOO_LARGE, detail, limit="target_bytes")
-        path = routable_path(raw)
-        if path is None:
-            raise DoorError(DoorReason.NOT_FOUND, "there is nothing at this address")
-        scope["path"] = path
+        scope["path"] = routable_path(raw) or NOWHERE
 
 
 def _log_line(error: Exception, scope: Scope, visit: Visit) -> str:

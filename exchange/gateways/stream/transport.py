@@ -2,7 +2,7 @@
 
 A client that does not read must cost little and must go: the write buffer and the kernel's are small, so that `send`
 waits soon; pings are not answered into a full buffer; a connection that was told to close and does not take the close
-frame is cut off. On a shutdown of the server each client is told why.
+frame is cut off. Who sends what cannot be read gets his close frame, and on a shutdown each client is told why.
 """
 
 import socket
@@ -16,11 +16,14 @@ from exchange.protocol.stream import CLOSE_GOING_AWAY
 WRITE_BUFFER_BYTES = 64 * 1024
 KERNEL_BUFFER_BYTES = 128 * 1024
 CUT_OFF_S = 5.0
+DISCARD_S = 2.0
 CUT_OFF = "cpx.cut_off"  # in the scope's extensions: a function that ends the connection without a word
 
 
 class StreamProtocol(WebSocketsSansIOProtocol):
     """One socket."""
+
+    is_discarding = False
 
     def connection_made(self, transport: BaseTransport) -> None:
         """The handshake begins."""
@@ -42,6 +45,25 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         pong = b"".join(self.conn.data_to_send())
         if self.writable.is_set():
             self.transport.write(pong)
+
+    def handle_parser_exception(self) -> None:
+        """A frame that is too large or none at all. What follows it is thrown away for a moment, and only then is the
+        connection closed: closing on top of unread bytes resets it, and the client never sees the close frame."""
+        assert self.conn.close_sent is not None
+        code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.stop_keepalive()
+        self.close_sent = self.is_discarding = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(DISCARD_S, self.transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        if not self.is_discarding:
+            super().data_received(data)
 
     def keepalive_timeout(self) -> None:
         """A ping was not answered."""

@@ -78,6 +78,7 @@ def test_a_file_that_others_could_read_is_closed_to_them(tmp_path):
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 def test_another_process_makes_and_ends_keys_and_it_is_seen_at_once(keys, tmp_path):
     def elsewhere(code):
         start = "import sys; from pathlib import Path; from exchange.adapters.keys import KeyFile"

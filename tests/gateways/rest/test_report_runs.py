@@ -38,6 +38,7 @@ def runs(day):
     made.close()
 
 
+@pytest.mark.slow
 def test_a_report_beside_a_live_writer_is_what_the_run_itself_wrote(day, runs):
     folder, summary = day
     log = open_log(folder)
@@ -65,6 +66,7 @@ def test_a_report_stops_at_its_seq(day, runs):
     assert row.status == "ready" and half == whole[: len(half)] and len(half) < len(whole)
 
 
+@pytest.mark.slow
 def test_two_at_once_and_no_more(day, runs):
     ids = [runs.start(day[1]["commands"]).report_id for _ in range(2)]
     with pytest.raises(DoorError) as refused:
@@ -119,6 +121,7 @@ def test_a_run_that_was_cut_off_is_told_as_such(day):
         runs.start(5)
 
 
+@pytest.mark.slow
 def test_old_reports_go(day, runs, monkeypatch):
     monkeypatch.setattr("exchange.adapters.report_runs.KEPT", 2)
     made = [finished(runs, runs.start(5).report_id).report_id for _ in range(4)]

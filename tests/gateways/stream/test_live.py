@@ -65,6 +65,7 @@ def close_code(client: Client) -> tuple[int, str]:
 # --- login and keys ---
 
 
+@pytest.mark.slow
 def test_who_does_not_log_in_is_told_and_closed(tmp_path: Path) -> None:
     with live_market(tmp_path / "cpx", 0, login_s=1) as live:
         logged_in = Client(live)
@@ -86,6 +87,7 @@ def test_a_revoked_key_ends_its_sockets_also_those_that_only_listen(live: Live) 
     assert close_code(listener) == (4401, "WRONG_KEY")
 
 
+@pytest.mark.slow
 def test_an_expired_key_ends_its_sockets(live: Live) -> None:
     _, secret = live.exchange._keys.create(buyer_of(live), ("read",), expires_ns=time.time_ns() + 1_500_000_000)
     assert close_code(Client(live, secret)) == (4401, "WRONG_KEY")
@@ -112,6 +114,7 @@ def test_pages_of_other_sites_and_keys_in_addresses_are_turned_away(live: Live, 
     assert json.loads(caught.value.response.body or b"")["status"] == status
 
 
+@pytest.mark.slow
 def test_connections_are_limited_for_a_key_and_for_all(tmp_path: Path) -> None:
     with live_market(tmp_path / "cpx", connections=4, connections_per_key=2) as live:
         _, secret = live.key(buyer_of(live))
@@ -276,6 +279,7 @@ def test_the_client_in_the_docs_works(live: Live) -> None:
     assert seq == rest["seq"] and found["bids"] == dict(rest["bids"])
 
 
+@pytest.mark.slow
 def test_the_heartbeat_says_what_was_sent_before_it(live: Live, client: Client) -> None:
     who, (book,) = buyer_of(live), live.instruments(1)
     assert client.ask("subscribe", channel="heartbeat")["result"]["channel"] == "heartbeat"
@@ -294,6 +298,7 @@ def test_the_heartbeat_says_what_was_sent_before_it(live: Live, client: Client) 
     assert client.next("heartbeat")["seqs"] == {} or client.next("heartbeat")["seqs"] == {}
 
 
+@pytest.mark.slow
 def test_ten_thousand_subscriptions(live: Live) -> None:
     books = live.instruments(10_000)
     assert len(set(books)) == 10_000
@@ -359,6 +364,7 @@ class Sleeper(Client):
         super().__init__(live, sock=raw, max_queue=1)
 
 
+@pytest.mark.slow
 def test_who_never_reads_is_closed_and_nobody_else_notices(live: Live, client: Client) -> None:
     who = buyer_of(live)
     before = live.door.stats.lagged
@@ -389,6 +395,7 @@ def test_who_never_reads_is_closed_and_nobody_else_notices(live: Live, client: C
     again.close()
 
 
+@pytest.mark.slow
 def test_who_never_takes_his_close_frame_is_cut_off(live: Live) -> None:
     who = buyer_of(live)
     sleeper = Sleeper(live)
@@ -399,6 +406,7 @@ def test_who_never_takes_his_close_frame_is_cut_off(live: Live) -> None:
     eventually(lambda: number not in live.door._connections)
 
 
+@pytest.mark.slow
 def test_who_does_not_fetch_answers_is_not_read_from(live: Live) -> None:
     sleeper = Sleeper(live)
     connection = live.do(lambda: live.door._connections[sleeper.welcome["session"]])
@@ -430,6 +438,7 @@ def test_who_does_not_fetch_answers_is_not_read_from(live: Live) -> None:
     assert sent[0] < 1_000_000
 
 
+@pytest.mark.slow
 def test_pings_of_a_client_that_never_reads_do_not_pile_up(live: Live) -> None:
     sleeper = Sleeper(live)
     number = sleeper.welcome["session"]
@@ -451,6 +460,7 @@ def test_pings_of_a_client_that_never_reads_do_not_pile_up(live: Live) -> None:
 # --- shut-down, restart ---
 
 
+@pytest.mark.slow
 def test_a_restart_is_announced_and_begins_a_new_epoch(tmp_path: Path) -> None:
     with live_market(tmp_path / "cpx") as live:
         who, (book,) = buyer_of(live), live.instruments(1)
@@ -472,6 +482,7 @@ def test_a_restart_is_announced_and_begins_a_new_epoch(tmp_path: Path) -> None:
         watcher.client.close()
 
 
+@pytest.mark.slow
 def test_the_gate_ends_the_subscription(tmp_path: Path) -> None:
     with live_market(tmp_path / "cpx") as live:
         who, (book,) = buyer_of(live), live.instruments(1)

@@ -1,0 +1,52 @@
+"""The examples of the guide run, in their order, against a live exchange."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from live_market import LiveMarket, china, live_market
+
+from clients import AsyncClient
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "sdk.md"
+
+
+@pytest.fixture
+def supplied(tmp_path: Path):
+    with live_market(tmp_path / "market") as found:
+        seller = found.client(found.seller_key)
+        seller.offer(64, site="zw-1", chip="A910B", latency_class="L10", start=china(8), end=china(20), price="5.20")
+        yield found
+
+
+@pytest.mark.slow
+def test_every_example_of_the_guide_runs(
+    supplied: LiveMarket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CPX_URL", supplied.server.url)
+    monkeypatch.setenv("CPX_KEY", supplied.buyer_key)
+    monkeypatch.setenv("CPX_PROVIDER_KEY", supplied.seller_key)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
+    assert len(blocks) >= 8
+    scope: dict[str, object] = {"__name__": "guide"}
+    for number, block in enumerate(blocks):
+        exec(compile(block, f"sdk.md block {number}", "exec"), scope)
+    said = capsys.readouterr().out
+    for line in (
+        "True 252.096", "filled 48/48 card-hours", "price: 5.2 is a float", "nearest prices: 5.20, 5.21", "WAITING", "CANCELED",
+        "Bearer $CPX_KEY",
+    ):  # fmt: skip
+        assert line in said, line
+    assert supplied.buyer_key not in said
+
+
+def test_the_table_of_methods_names_each_method_and_no_other() -> None:
+    named: set[str] = set()
+    for row in re.findall(r"^\| (?!to |anything|---)[a-z]+ \| (.*) \|$", GUIDE.read_text(encoding="utf-8"), re.M):
+        if row.startswith("`"):
+            named |= {word for cell in re.findall(r"`([^`]+)`", row) for word in cell.split()}
+    ours = {name for name in dir(AsyncClient) if not name.startswith("_")}
+    assert named == ours - {"call", "try_command", "close", "url"}
