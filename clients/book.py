@@ -145,7 +145,7 @@ class AsyncBook(_Looks):
             # Somebody may watch this book already: the subscription is shared, and its snapshot came before us.
             for other in self._subscription.listeners:
                 if isinstance(other, AsyncBook) and other is not self:
-                    self._place = other._place
+                    self._sides, self._place = other._sides.copy(), other._place
                     break
 
     @property

@@ -15,7 +15,8 @@ from exchange.cli.running import CANNOT_CREATE, NO_INPUT, USAGE, fail
 RESULTS = (
     "trades.csv", "prices.csv", "outcomes.csv", "unfilled.csv", "settlement.csv", "ledger.beancount", "summary.json",
     "run.json", "refused.csv",
-    # what the server of a run through sockets leaves
+)  # fmt: skip
+SERVED = (  # what the server of a run through sockets leaves beside them
     "exchange.db", "exchange.db-wal", "exchange.db-shm", "access.db", "access.db-journal", "operator.key", "serve.log",
 )  # fmt: skip
 JOURNAL_FILES = re.compile(r"\d{20}\.(?:wal|torn)(?:\.tmp)?", re.ASCII)
@@ -101,7 +102,7 @@ def clear_run(out: Path) -> None:
     except JournalInUse as error:
         fail(str(error), error.exit_code)
     try:
-        for name in RESULTS:
+        for name in (*RESULTS, *SERVED):
             for path in (out / name, out / f"{name}.tmp", (out / name).with_suffix(".tmp")):
                 _remove(path)
         _clear_statements(out / "statements")

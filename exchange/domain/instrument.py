@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from exchange.domain.units import NS_PER_MINUTE, NS_PER_SECOND
 
@@ -58,19 +59,33 @@ class Periods:
 
     def code(self, period: int) -> str:
         """UTC hour of a period as text; minutes only where the period is shorter than an hour."""
-        moment = _ORIGIN + timedelta(seconds=self.start(period) // NS_PER_SECOND)
-        return moment.strftime("%Y%m%dT%H" if self.period_ns % (60 * NS_PER_MINUTE) == 0 else "%Y%m%dT%H%M")
+        return _code(self.start(period), self.period_ns % (60 * NS_PER_MINUTE) == 0)
 
     def parse(self, code: str) -> int | None:
         """The period of a code, None where it is none of this venue's."""
-        if not (code.isascii() and len(code) in (11, 13) and code[8] == "T" and (code[:8] + code[9:]).isdigit()):
+        start_ns = _moment_ns(code)
+        if start_ns is None:
             return None
-        try:
-            moment = datetime.strptime(code.ljust(13, "0"), "%Y%m%dT%H%M").replace(tzinfo=UTC)
-        except ValueError:
-            return None
-        period = self.at((moment - _ORIGIN) // timedelta(seconds=1) * NS_PER_SECOND)
+        period = self.at(start_ns)
         return period if 0 <= period < 1 << PERIOD_BITS and self.code(period) == code else None
+
+
+@lru_cache(4096)
+def _code(start_ns: int, is_hourly: bool) -> str:
+    moment = _ORIGIN + timedelta(seconds=start_ns // NS_PER_SECOND)
+    return moment.strftime("%Y%m%dT%H" if is_hourly else "%Y%m%dT%H%M")
+
+
+@lru_cache(4096)
+def _moment_ns(code: str) -> int | None:
+    """The moment that a period's code names; None where it names none."""
+    if not (code.isascii() and len(code) in (11, 13) and code[8] == "T" and (code[:8] + code[9:]).isdigit()):
+        return None
+    try:
+        moment = datetime.strptime(code.ljust(13, "0"), "%Y%m%dT%H%M").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return (moment - _ORIGIN) // timedelta(seconds=1) * NS_PER_SECOND
 
 
 def book_id(family: int, period: int) -> int:

@@ -32,6 +32,7 @@ class DoorLimits:
     """Every limit of the doors; the order is that of /v1/limits and docs/protocol/limits.md."""
 
     body_bytes: int = _limit(64 * KIB, "bytes", "body of a REST request")
+    offer_body_bytes: int = _limit(256 * KIB, "bytes", "body of `place_offer`, which may have a price for every period")
     catalogue_body_bytes: int = _limit(4096 * KIB, "bytes", "body of `load_catalogue`, scope operate")
     body_s: int = _limit(10, "s", "time for a body to arrive")
     target_bytes: int = _limit(8 * KIB, "bytes", "path and query of a REST request")

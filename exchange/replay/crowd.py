@@ -44,6 +44,12 @@ SHORTFALL_PPM = 2_000
 RETRY_FIRST_S, RETRY_MOST_S = 0.2, 5.0
 
 
+class OtherVenue(Exception):
+    """The venue behind the address is no demo."""
+
+    exit_code = 65
+
+
 class Crowd:
     """Everybody; `tick` does what is due by the server's clock."""
 
@@ -84,6 +90,7 @@ class Crowd:
         state = self._read_state()
         if state is None:
             await self._set_up_venue()
+        await self._check_measures()
         now_ns = await self._now_ns()
         self._next_period = self._grid.at(now_ns) - LATE_PERIODS
         if state is None:
@@ -93,6 +100,14 @@ class Crowd:
         for number, row in state["rows"]:
             self._days[number], self._next_row[number] = crowd_day(plan, number), row
         return plan
+
+    async def _check_measures(self) -> None:
+        """OtherVenue where somebody set the venue up in another way: the days would not fit it."""
+        found, wanted = await self._sessions.operator.venue(), DEMO_VENUE
+        theirs = (found.period_min, found.gate_min, format(found.lot, "f"), format(found.tick, "f"))
+        ours = (wanted.period_min, wanted.gate_min, self._measures.cards_text(1), self._measures.yuan(wanted.tick_micro))
+        if theirs != ours:
+            raise OtherVenue(f"{found.name} has other periods, lots or ticks than the demo: give --demo a folder of its own")
 
     async def _set_up_venue(self) -> None:
         """Settings, catalogue and tariff, where the venue has none; the market maker."""
@@ -302,7 +317,11 @@ def main() -> None:
     key = os.environ.get("CPX_KEY", "")
     if not arguments.url or not key:
         parser.error("an address (--url or CPX_URL) and the operator's key (CPX_KEY) are needed")
-    asyncio.run(play_while_wanted(arguments.url, key, arguments))
+    try:
+        asyncio.run(play_while_wanted(arguments.url, key, arguments))
+    except OtherVenue as error:
+        say(str(error))
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,8 @@ def test_a_value_that_does_not_fit_its_field_is_named_before_anything_is_sent() 
 
 
 def test_a_path_takes_its_part_of_the_arguments_and_the_body_the_rest() -> None:
-    call = call_of(operation_of("amend_order"), made("amend_order", client_order_id="a/b c", price=1, cards=2), idempotency_key="k")
+    args = made("amend_order", client_order_id="a/b c", price=1, cards=2)
+    call = call_of(operation_of("amend_order"), args, idempotency_key="k")
     sent = http_request(call)
     assert (sent.method, sent.target) == ("PATCH", "/v1/orders/a%2Fb%20c")
     assert msgspec.json.decode(sent.body) == {"price": "1", "cards": "2"}
@@ -130,7 +131,8 @@ def test_every_command_is_born_with_an_id_under_which_it_is_executed_once() -> N
 
 
 def test_a_frame_of_the_socket_is_what_the_exchange_decodes() -> None:
-    call = call_of(operation_of("deposit"), made("deposit", participant="p", amount="1.50"), idempotency_key="k", valid_until="T")
+    args = made("deposit", participant="p", amount="1.50")
+    call = call_of(operation_of("deposit"), args, idempotency_key="k", valid_until="T")
     found = msgspec.json.decode(frame_of(call, 7), type=Request)
     assert (found.op, found.id, found.idempotency_key, found.valid_until) == ("deposit", 7, "k", "T")
     assert msgspec.json.decode(found.args, type=r.MoneyMove) == r.MoneyMove(participant="p", amount="1.50")

@@ -10,12 +10,13 @@ from live_market import LiveMarket, china, live_market
 
 from clients import AsyncClient
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "sdk.md"
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = ROOT / "docs" / "guides" / "sdk.md"
 
 
-@pytest.fixture
-def supplied(tmp_path: Path):
-    with live_market(tmp_path / "market") as found:
+@pytest.fixture(scope="module")
+def supplied(tmp_path_factory: pytest.TempPathFactory):
+    with live_market(tmp_path_factory.mktemp("guide") / "market") as found:
         seller = found.client(found.seller_key)
         seller.offer(64, site="zw-1", chip="A910B", latency_class="L10", start=china(8), end=china(20), price="5.20")
         yield found
@@ -41,6 +42,19 @@ def test_every_example_of_the_guide_runs(
     ):  # fmt: skip
         assert line in said, line
     assert supplied.buyer_key not in said
+
+
+@pytest.mark.slow
+def test_the_example_of_the_readme_runs(
+    supplied: LiveMarket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CPX_URL", supplied.server.url)
+    monkeypatch.setenv("CPX_KEY", supplied.new_participant())
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    scope: dict[str, object] = {"__name__": "readme"}
+    exec(compile(block, "README.md", "exec"), scope)
+    scope["cpx"].close()  # type: ignore[attr-defined]
+    assert capsys.readouterr().out.splitlines()[-1] == "filled"
 
 
 def test_the_table_of_methods_names_each_method_and_no_other() -> None:

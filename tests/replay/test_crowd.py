@@ -46,6 +46,7 @@ def test_the_crowd_trades_delivers_and_goes_on_after_a_kill(tmp_path):
     with running_server(tmp_path / "exchange", *clock) as server, Client(url=server.url, key=server.operator_key) as operator:
         crowd = start_crowd(server)
         try:
+            wait_until((server.folder / "crowd.json").exists, "a market", crowd)
             trades = wait_until(lambda: list(operator.past_trades()), "a trade", crowd)
             delivered = wait_until(lambda: list(operator.obligations(status="delivered")), "a settled delivery", crowd)
             assert all(each.reading == 1 for each in delivered)

@@ -88,7 +88,8 @@ class Reader:
 
     def __init__(self, operation: Operation, limits: DoorLimits) -> None:
         self._operation, self._within_s = operation, limits.body_s
-        self.most = limits.catalogue_body_bytes if operation.name == "load_catalogue" else limits.body_bytes
+        larger = {"load_catalogue": limits.catalogue_body_bytes, "place_offer": limits.offer_body_bytes}
+        self.most = larger.get(operation.name, limits.body_bytes)
         self.has_body = operation.method in WITH_BODY
         self.path_fields = path_names(operation.path)
         fields = {each.encode_name: each for each in msgspec.structs.fields(operation.args)}

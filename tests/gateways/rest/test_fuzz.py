@@ -26,7 +26,7 @@ STEADY = (
 
 
 def fuzz(world, secret, *options):
-    """What the tool says; its exit code is 0 where every check held."""
+    """What the tool says; its exit code is 0 where every check held. It leaves notes where it runs, so not in the clone."""
     command = [
         str(TOOL),
         "run",
@@ -36,7 +36,14 @@ def fuzz(world, secret, *options):
         *CHECKS,
         *STEADY,
     ]
-    return subprocess.run([*command, *options], capture_output=True, text=True, timeout=3_000, check=False)
+    return subprocess.run(
+        [*command, *options],
+        capture_output=True,
+        text=True,
+        timeout=3_000,
+        check=False,
+        cwd=world.server.folder.parent,
+    )
 
 
 def run(tmp_path, examples, seed):

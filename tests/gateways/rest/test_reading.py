@@ -135,6 +135,9 @@ def test_a_body_is_measured_by_what_comes():
     assert len(padded) == most and read("post_bond", body=padded).amount == "1.00"
     large = b'{"chips":[],"regions":[],"reach":[],"links":[]' + b" " * most + b"}"
     assert read("load_catalogue", body=large).chips == ()
+    prices = ",".join(['"123456789012345678.123456789"'] * 5_000)  # as much as the schema lets through
+    offer = '{"offer_id":"o","site":"s","chip":"c","latency_class":"L1","cards":"1","start":"a","end":"b","period_prices":[%s]}'
+    assert len(read("place_offer", body=(offer % prices).encode()).period_prices) == 5_000
 
 
 def test_a_body_that_never_ends_is_given_up():
