@@ -1,6 +1,6 @@
 """`cpx`: the list of commands. A command's own module is imported only when that command runs.
 
-To add one: a line in COMMANDS and a module `exchange/cli/<name>.py` with `command`, which is a
+To add one: a line in COMMANDS and a module `exchange/cli/<name>.py` with `command` (or a line in SHARED), which is a
 `typer.Typer()` holding one command (or a group of them).
 """
 

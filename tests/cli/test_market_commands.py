@@ -1,11 +1,21 @@
 """The market commands against a real server: what they print, what they send, what they refuse, and how they end."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
+
+from clients import Client
+from exchange.cli.main import COMMANDS, SHARED
+
+ROOT = Path(__file__).resolve().parents[2]
 
 INSTRUMENT = "A910B/gansu-qingyang/L10/grid/20261123T18"
 NEED = ("--chip", "A910B", "--hours", "2", "--deadline", "08:00", "--access", "hubei-wuhan", "--cap", "9.00")
@@ -238,3 +248,36 @@ def test_explain_of_a_purchase_is_what_the_exchange_executed(cpx):
     assert posts == ["tasks/preview", "tasks"]
     bodies = [json.loads(line) for line in shown if line.startswith("{")]
     assert bodies[-1]["client_order_id"] == "train-1" and bodies[-1]["cards"] == "8"
+
+
+def test_watching_a_book_shows_each_change_until_ctrl_c(world):
+    url, keys, _ = world
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    environment |= {"CPX_URL": url, "CPX_KEY": keys["anna"], "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "exchange.cli", "book", INSTRUMENT, "--watch"]
+    watching = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert watching.stdout.readline().split()[-4:] == ["ask", "64", "x", "5.20"]
+        with Client(url=url, key=keys["zhang"]) as zhang:
+            zhang.amend_offer("night", cards=32, price="5.30")
+        line = watching.stdout.readline()
+        assert line.split()[-4:] == ["ask", "32", "x", "5.30"] and "\x1b" not in line
+        watching.send_signal(signal.SIGINT)
+        _, said = watching.communicate(timeout=20)
+    finally:
+        watching.kill()
+        watching.wait()
+    assert watching.returncode == 0 and said.strip() == "stopped"
+
+
+def test_the_page_of_commands_has_every_market_command_and_what_it_is_for():
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    found = dict(re.findall(r"^\| `cpx (\w+)` \| (.*) \|$", page, re.M))
+    assert found == {name: COMMANDS[name] for name in SHARED}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_every_help_has_an_example_and_the_options_of_all(look, name):
+    text = look("anna", name, "--help").stdout
+    assert f"cpx {name}" in text.split("Example", 1)[1]
+    assert all(option in text for option in ("--url", "--key", "--json", "--explain"))

@@ -90,7 +90,7 @@ ROOMS = (
     ),
     # What puts the parts together; replay drives app, and only cli (and app) know it.
     Room("exchange.replay", ALL_OF_OURS, ANY, not_ours=("exchange.cli",)),
-    Room("exchange.server", ALL_OF_OURS, ANY, not_ours=("exchange.cli",)),
+    Room("exchange.server", ALL_OF_OURS, ANY, not_ours=("exchange.cli", "exchange.replay")),
     Room("exchange.app", ALL_OF_OURS, ANY, not_ours=("exchange.cli",)),
     Room("exchange.cli", ALL_OF_OURS, ANY),
     Room("clients", ("exchange.protocol",), ("websockets", "httpx2", "msgspec")),

@@ -65,7 +65,7 @@ def test_the_crowd_trades_delivers_and_goes_on_after_a_kill(tmp_path):
             crowd.send_signal(signal.SIGTERM)
             _, said = crowd.communicate(timeout=20)
         assert crowd.returncode == 0, said.decode()
-        assert b"Traceback" not in said and b"waits for the server" in said
+        assert b"Traceback" not in said
 
 
 @pytest.mark.slow

@@ -5,12 +5,12 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from exchange.adapters.journal_file import read_commands
-from exchange.adapters.trace_alibaba import DEFAULT_SEED
 from exchange.domain.commands import PlaceOffer
 from exchange.protocol.measures import Measures
 from exchange.replay import remote
@@ -91,22 +91,21 @@ def test_resuming_through_sockets_is_told_to_leave_them_out(tmp_path):
 
 @pytest.mark.soak
 def test_a_thousand_tasks_of_the_trace_through_sockets(tmp_path, shared_data):
-    """The first thousand pods of the published trace."""
-    found = sorted(shared_data.rglob("openb_pod_list_default.csv"))
-    if not found:
-        pytest.skip("the trace is not among the shared test data")
-    lists = sorted(path for path in (shared_data / "prices").rglob("*") if path.suffix in (".csv", ".json"))
-    sample = tmp_path / "pods.csv"
-    sample.write_text("".join(found[0].open(encoding="utf-8").readlines()[:1001]), encoding="utf-8")
-    offers = [word for path in lists for word in ("--offers", path)]
+    tasks, offers = shared_data / "data" / "tasks" / "openb_pod_list_gpuspec33.csv", shared_data / "data" / "catalog"
+    if not tasks.exists() or not offers.exists():
+        pytest.skip("trace or price lists are not among the shared data")
+    sample = tmp_path / tasks.name
+    with tasks.open(encoding="utf-8") as file:
+        sample.write_text("".join(islice(file, 1_001)), encoding="utf-8")
     ways = {}
     for via in ("files", "sockets"):
-        out = tmp_path / via
-        done = run_cpx("replay", "--tasks", sample, *offers, "--out", out, "--seed", DEFAULT_SEED, "--via", via, "--json")
+        done = run_cpx("replay", "--tasks", sample, "--offers", offers, "--out", tmp_path / via, "--via", via, "--json")
         assert done.returncode == 0, done.stderr
         ways[via] = json.loads(done.stdout)
+    assert ways["sockets"]["source_tasks"] == 1_000
     assert ways["sockets"]["state_hash"] == ways["files"]["state_hash"]
-    assert (tmp_path / "sockets" / "trades.csv").read_bytes() == (tmp_path / "files" / "trades.csv").read_bytes()
+    for name in RESULTS:
+        assert (tmp_path / "sockets" / name).read_bytes() == (tmp_path / "files" / name).read_bytes(), name
 
 
 def test_a_door_that_refuses_a_command_ends_the_run_with_its_words():
