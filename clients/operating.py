@@ -8,7 +8,7 @@ from clients.core import ANSWERS, Core
 from clients.errors import InvalidRequest
 from clients.models import Ack
 from clients.models_delivery import Account
-from clients.models_operator import Activity, Due, DueList, Key, NewKey, Participant, Report, Site
+from clients.models_operator import Activity, Due, DueList, Key, NewKey, Participant, Report, Site, State
 from clients.times import Number, Timely
 from clients.twin import both, both_iter
 
@@ -131,8 +131,13 @@ class Operating:
 
     @both
     async def activity(self) -> Activity:
-        """What is open on the venue, and the hash of its state."""
+        """What is open on the venue."""
         return await self._core.ask("activity", Activity, {})
+
+    @both
+    async def state(self) -> State:
+        """The hash of the venue's state; the larger the state, the longer it takes."""
+        return await self._core.ask("state", State, {})
 
     @both
     async def due(self, period_start: Timely) -> tuple[Due, ...]:

@@ -15,10 +15,12 @@ import matching_core
 from exchange import __version__
 from exchange.adapters.clock import CompressedClock, ManualClock, SystemClock
 from exchange.adapters.history import History
-from exchange.adapters.journal_file import list_segments, locate, open_sequencer
+from exchange.adapters.journal_file import Lock, list_segments, locate, open_sequencer
 from exchange.adapters.keys import OPERATOR_KEY_FILE, KeyFile
 from exchange.adapters.report_runs import ReportRuns
-from exchange.adapters.store import Store, default_url
+from exchange.adapters.store import Store, StoreError, default_url
+from exchange.adapters.store_link import StoreLink
+from exchange.adapters.store_process import LOCK_WAIT_S
 from exchange.domain.prices import GRADE_B_WINDOW_NS
 from exchange.domain.venue import Venue
 from exchange.engine.desk import Desk
@@ -62,14 +64,15 @@ class ServeSettings:
 
 
 class Exchange:
-    """Everything that runs in the one process: `open` on the loop that serves it, `close` on the same."""
+    """Everything that runs in the server: `open` on the loop that serves it, `close` on the same."""
 
     def __init__(self, settings: ServeSettings) -> None:
         """For `open`: recovers, and opens nothing to the outside."""
         self.settings = settings
         folder = settings.folder
         self.notes: list[str] = []
-        self._store, sequencer = _recover(settings, self.notes)
+        store, sequencer = _recover(settings, self.notes)
+        self._store = StoreLink(store)
         venue = sequencer.venue
         assert isinstance(venue, Venue)
         self._keys = KeyFile(folder)
@@ -79,7 +82,7 @@ class Exchange:
         desk = Desk(venue)
         desk.remember(history.trades_since(venue.now_ns - GRADE_B_WINDOW_NS))
         self.market_data = MarketData(venue, sequencer.log.epoch)
-        sequencer.add_sink(self._store.on_command)
+        sequencer.add_record_sink(self._store.on_record)
         sequencer.add_sink(self.market_data.on_command)
         self._clock = _clock(settings, venue.now_ns)
         self._halt_callbacks: list[Callable[[], None]] = []
@@ -100,7 +103,11 @@ class Exchange:
         """
         settings.folder.mkdir(parents=True, exist_ok=True)
         exchange = cls(settings)
-        exchange._store.start()
+        try:
+            await exchange._store.start()
+        except StoreError:
+            await exchange.close()
+            raise
         if isinstance(exchange._clock, CompressedClock):
             exchange._clock.start()
         await exchange._writer.start()
@@ -123,7 +130,7 @@ class Exchange:
         """After the doors: the writer ends with a last snapshot, then database and keys."""
         self._reports.close()
         await self._writer.close()
-        self._store.close()
+        await self._store.close()
         self._keys.close()
 
     def _doors(self, history: History) -> Any:
@@ -167,21 +174,26 @@ def _clock(settings: ServeSettings, venue_ns: int) -> SystemClock | CompressedCl
 def _recover(settings: ServeSettings, notes: list[str]) -> tuple[Store, Any]:
     """The database caught up with the journal, and a sequencer at its end."""
     url = settings.database or default_url(settings.folder)
-    segments = list_segments(locate(settings.folder).journal)
-    store: Store | None = None
-    if segments:
-        store = Store.open(url, LogReader(segments).headers[0].exchange_id)
-    sequencer, found = open_sequencer(
-        settings.folder, Venue, Venue.restore, on_replay=store.on_replay if store else None,
-        not_after=store.offset if store else None, build=matching_core.IMPLEMENTATION,
-    )  # fmt: skip
+    journal = locate(settings.folder).journal
+    segments = list_segments(journal)
+    store = sequencer = None
     try:
+        if segments:
+            Lock(journal).release()  # where another server holds the journal, that is what is to be told
+            store = Store.open(url, LogReader(segments).headers[0].exchange_id, lock_wait_s=LOCK_WAIT_S)
+        sequencer, found = open_sequencer(
+            settings.folder, Venue, Venue.restore, on_replay=store.on_replay if store else None,
+            not_after=store.offset if store else None, build=matching_core.IMPLEMENTATION,
+        )  # fmt: skip
         if store is None:
-            store = Store.open(url, sequencer.log.exchange_id)  # type: ignore[attr-defined]
+            store = Store.open(url, sequencer.log.exchange_id, lock_wait_s=LOCK_WAIT_S)  # type: ignore[attr-defined]
         store.flush()
         store.check_against(sequencer.seq)
     except BaseException:
-        sequencer.close_log()
+        if sequencer is not None:
+            sequencer.close_log()
+        if store is not None:
+            store.close()
         raise
     if found is not None:
         notes.extend(found.notes)

@@ -10,7 +10,18 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, inspect, make_url, select
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    MetaData,
+    NullPool,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    select,
+)
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from exchange.adapters.tables import METADATA, SCHEMA_VERSION, TABLES
@@ -77,6 +88,11 @@ def reader_engine(url: URL) -> Engine:
         return engine
     reading = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     return _postgres(url, pool_size=READERS, execution_options=reading)
+
+
+def lock_engine(url: URL) -> Engine:
+    """One connection to PostgreSQL that holds no transaction open, and is closed when it is given back."""
+    return _postgres(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
 
 
 def _sqlite(engine: Engine, begin: str, *pragmas: str) -> None:

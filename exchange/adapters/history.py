@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, case, func, or_, select, true, tuple_
 from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 
 from exchange.adapters.database import first_line
 from exchange.adapters.statement_rows import statement_of
-from exchange.adapters.store import Store
 from exchange.adapters.tables import TABLES
 from exchange.domain.events import Traded
 from exchange.ports_history import (
@@ -44,11 +43,20 @@ TASK_ENDINGS = ("complete", "waiting", "expired", "canceled", "refused")
 _TRADES, _OBLIGATIONS = TABLES["trades"], TABLES["obligations"]
 
 
+class Readable(Protocol):
+    """A store, in this process or in another."""
+
+    @property
+    def reader(self) -> Engine:
+        """Connections that only read."""
+        ...
+
+
 class History:
     """`exchange.ports_history.History` on a store's reading connections."""
 
-    def __init__(self, store: Store) -> None:
-        self._engine: Engine = store.reader
+    def __init__(self, store: Readable) -> None:
+        self._engine = store.reader
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

@@ -1,18 +1,15 @@
 """The SQL projection: every applied command's rows, in one transaction with the number of the command (D17, D18).
 
-The venue never waits for it: `on_command` puts a command into a queue, a thread of its own writes what has come together.
-A database that is full or away is tried again while the market goes on; what it is behind is seen in `pending` and
-`problem`. Whatever happens to it, the journal makes the same rows again.
+Feed it with `on_command`, write with `flush`. Whatever happens to it, the journal makes the same rows again. A live
+exchange has it in a process of its own: `store_process` is that one, `store_link` the server's end.
 """
 
-import asyncio
-import threading
-import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, Engine, Insert, select
+from sqlalchemy import URL, Connection, Engine, Insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -28,14 +25,12 @@ from exchange.adapters.database import (
     writer_engine,
 )
 from exchange.adapters.projector import Batch, Projector
+from exchange.adapters.store_lock import StoreLock, take_lock
 from exchange.adapters.tables import TABLES
 
-__all__ = ["Store", "StoreBehind", "StoreError", "StoreUnavailable", "default_url"]
+__all__ = ["OtherWriter", "Store", "StoreBehind", "StoreError", "StoreUnavailable", "default_url"]
 
-MAX_QUEUE = 200_000  # commands that wait for the database; more would only fill memory
 MAX_BATCH = 10_000  # commands of one transaction
-CLOSE_S = 30.0  # a server that does not answer must not keep the process
-FIRST_RETRY_S, LAST_RETRY_S = 0.1, 5.0
 _OFFSET = TABLES["offset_row"]
 
 
@@ -63,39 +58,42 @@ class _Due(NamedTuple):
 
 
 class Store:
-    """One database of one exchange. `on_command` is called by one thread, everything else by any."""
+    """One database of one exchange. One thread feeds and writes; `reader` and the numbers are anybody's."""
 
-    def __init__(self, writer: Engine, reader: Engine, notes: Sequence[str] = ()) -> None:
-        """For `open`; the tables are there and ours."""
-        self._writer, self.reader = writer, reader
-        self.notes = list(notes)
+    def __init__(self, url: URL, exchange_id: bytes, lock: StoreLock | None) -> None:
+        """For `open`."""
+        self.url, self.exchange_id = url, exchange_id
+        self.notes: list[str] = []
+        self._lock = lock
+        self._writer: Engine = writer_engine(url)
+        prepare(self._writer, exchange_id, self.notes)
         self._projector = Projector()
-        with writer.connect() as connection:
+        with self._writer.connect() as connection:
             self._offset = int(connection.execute(select(_OFFSET.c.seq)).scalar_one())
             self._projector.load(connection)
+        self.reader: Engine = reader_engine(url)
         self._taken = self._offset  # the last command that was put into the queue
         self._queue: deque[_Applied] = deque()
         self._due: _Due | None = None
-        self._flushing = threading.Lock()
-        self._changed = threading.Condition()  # guards what follows
-        self._waiters: dict[int, tuple[int, asyncio.AbstractEventLoop, asyncio.Future[None]]] = {}
-        self._next_waiter = 0
         self._problem = ""
-        self._broken = False  # no more is taken
-        self._has_fault = False  # no more is written
-        self._closing = False
-        self._thread: threading.Thread | None = None
+        self._has_fault = False  # nothing more is written
 
     @classmethod
-    def open(cls, url: str, exchange_id: bytes) -> "Store":
-        """The store at a URL, made if there is none; StoreError (exit codes 69, 78) where it must not be used."""
-        parsed, notes = parse_url(url), list[str]()
-        writer = writer_engine(parsed)
+    def open(cls, url: str, exchange_id: bytes, *, lock_wait_s: float | None = None) -> Self:
+        """The store at a URL, made if there is none; StoreError (exit codes 69, 78) where it must not be used.
+
+        With lock_wait_s it is the only one that writes there until it lets go, and waits so long for another to end.
+        """
+        parsed = parse_url(url)
+        lock = None if lock_wait_s is None else take_lock(parsed, lock_wait_s)
         try:
-            prepare(writer, exchange_id, notes)
-            return cls(writer, reader_engine(parsed), notes)
-        except SQLAlchemyError as error:
-            raise StoreUnavailable(f"{shown(parsed)} cannot be read: {first_line(error)}") from error
+            return cls(parsed, exchange_id, lock)
+        except BaseException as error:
+            if lock is not None:
+                lock.release()
+            if isinstance(error, SQLAlchemyError):
+                raise StoreUnavailable(f"{shown(parsed)} cannot be read: {first_line(error)}") from error
+            raise
 
     # --- what it says of itself ---
 
@@ -111,19 +109,14 @@ class Store:
 
     @property
     def problem(self) -> str:
-        """Why the last try to write failed; "" while all is well."""
+        """Why it takes no more; "" while it does."""
         return self._problem
-
-    @property
-    def is_behind(self) -> bool:
-        """True when commands have been missed or cannot be stored: only a new start catches up."""
-        return self._broken
 
     def check_against(self, log_end_seq: int) -> None:
         """StoreError where the tables know commands that the journal, which ends with log_end_seq, does not have."""
         if self._offset > log_end_seq:
             raise StoreError(
-                f"the database {shown(self._writer.url)} holds commands up to {self._offset}, the journal ends with "
+                f"the database {shown(self.url)} holds commands up to {self._offset}, the journal ends with "
                 f"{log_end_seq}: put the newer journal back; or, to give those commands up, move the database away and it "
                 "is made anew from the journal"
             )
@@ -131,19 +124,15 @@ class Store:
     # --- what comes in ---
 
     def on_command(self, seq: int, ts_ns: int, command: Any, events: Sequence[Any]) -> None:
-        """The sink; cheap. A command that is stored already is passed over. StoreBehind when there is no room."""
+        """The sink; cheap. A command that is stored already is passed over. StoreBehind where one is missing before it."""
         if seq <= self._taken:
             return
-        with self._changed:
-            if not self._broken and seq != self._taken + 1:
-                self._break(f"seq {self._taken + 1} to {seq - 1} never came")
-            if not self._broken and len(self._queue) >= MAX_QUEUE:
-                self._break(f"{len(self._queue):,} commands wait ({self._problem or 'the database is too slow'})")
-            if self._broken:
-                raise StoreBehind(f"the database stays at seq {self._taken}: {self._problem}")
-            self._taken = seq
-            self._queue.append(_Applied(seq, ts_ns, command, events))
-            self._changed.notify_all()
+        if not self._problem and seq != self._taken + 1:
+            self._problem = f"seq {self._taken + 1} to {seq - 1} never came"
+        if self._problem:
+            raise StoreBehind(f"the database stays at seq {self._taken}: {self._problem}")
+        self._taken = seq
+        self._queue.append(_Applied(seq, ts_ns, command, events))
 
     def on_replay(self, seq: int, ts_ns: int, command: Any, events: Sequence[Any]) -> None:
         """The sink while the journal is read at a start: writes by itself whenever enough has come together."""
@@ -151,22 +140,17 @@ class Store:
         if len(self._queue) >= MAX_BATCH:
             self.flush()
 
-    def _break(self, why: str) -> None:
-        self._broken = True
-        self._problem = why
-
     # --- writing ---
 
     def flush(self) -> None:
         """Writes everything that has come; each transaction also moves the offset. SQLAlchemyError: to be tried again."""
-        with self._flushing:
-            if self._has_fault:
-                raise StoreBehind(self._problem)
-            while (due := self._take_due()) is not None:
-                with self._writer.begin() as connection:
-                    self._write(connection, due)
-                self._due = None
-                self._stored(due.seq)
+        if self._has_fault:
+            raise StoreBehind(self._problem)
+        while (due := self._take_due()) is not None:
+            with self._writer.begin() as connection:
+                self._write(connection, due)
+            self._due = None
+            self._offset = due.seq
 
     def _take_due(self) -> _Due | None:
         """What could not be written last time, else the next commands as rows."""
@@ -185,8 +169,7 @@ class Store:
         except Exception as error:
             # A fault of ours, and half a command in the rows: nothing more is written, the market goes on.
             self._has_fault = True
-            with self._changed:
-                self._break(f"{type(applied.command).__name__} at seq {applied.seq}: {type(error).__name__}: {error}")
+            self._problem = f"{type(applied.command).__name__} at seq {applied.seq}: {type(error).__name__}: {error}"
             raise
 
     def _write(self, connection: Connection, due: _Due) -> None:
@@ -196,108 +179,33 @@ class Store:
             return
         if there != self._offset:
             raise OtherWriter(f"the tables are at seq {there}, not {self._offset}: is a second exchange writing into them?")
+        kind = connection.dialect.name
         for name, rows in due.batch.added.items():
-            connection.execute(_insert(connection, name, is_final=True), rows)
+            connection.execute(_insert(kind, name, is_final=True), rows)
         for name, changed in due.batch.changed.items():
-            connection.execute(_insert(connection, name, is_final=False), list(changed.values()))
+            connection.execute(_insert(kind, name, is_final=False), list(changed.values()))
         connection.execute(_OFFSET.update().values(seq=due.seq, ts_ns=due.ts_ns))
 
-    def _stored(self, seq: int) -> None:
-        with self._changed:
-            self._offset = seq
-            if not self._broken:
-                self._problem = ""
-            done = [number for number, waiter in self._waiters.items() if waiter[0] <= seq]
-            ready: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-            for number in done:
-                _, loop, future = self._waiters.pop(number)
-                ready.setdefault(loop, []).append(future)
-            for loop, futures in ready.items():
-                if not loop.is_closed():
-                    loop.call_soon_threadsafe(_release, futures)
+    # --- the end ---
 
-    # --- the thread ---
-
-    def start(self) -> None:
-        """From now on a thread writes whatever comes."""
-        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
-        self._thread.start()
+    def hand_over(self) -> None:
+        """Lets go of the database as one that writes: another process may now; `reader` stays open."""
+        self._writer.dispose()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def close(self) -> None:
-        """Stops the thread after a last try to write what is there, and lets the database go."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join(CLOSE_S)
-        self._writer.dispose()
+        """Lets the database go; what was not flushed is not in it."""
         self.reader.dispose()
-
-    def _run(self) -> None:
-        retry_s = FIRST_RETRY_S
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closing or self._queue or self._due)
-                is_last = self._closing
-            try:
-                self.flush()
-                retry_s = FIRST_RETRY_S
-            except (SQLAlchemyError, OSError) as error:
-                self._tell(first_line(error))
-                if not is_last:
-                    self._pause(retry_s)
-                    retry_s = min(2 * retry_s, LAST_RETRY_S)
-            except Exception as error:  # noqa: BLE001 - told through `problem`; the journal still has everything
-                with self._changed:
-                    self._break(self._problem if self._has_fault else f"{type(error).__name__}: {error}")
-                return
-            if is_last:
-                return
-
-    def _tell(self, problem: str) -> None:
-        with self._changed:
-            if not self._broken:
-                self._problem = problem
-
-    def _pause(self, seconds: float) -> None:
-        end_s = time.monotonic() + seconds
-        with self._changed:
-            self._changed.wait_for(lambda: self._closing or time.monotonic() >= end_s, timeout=seconds)
-
-    # --- waiting ---
-
-    async def wait_for(self, seq: int, timeout_s: float) -> bool:
-        """Until everything up to seq can be read; False where that took longer, or will not come."""
-        loop = asyncio.get_running_loop()
-        with self._changed:
-            if self._offset >= seq:
-                return True
-            if self._broken and seq > self._taken:
-                return False
-            future: asyncio.Future[None] = loop.create_future()
-            number, self._next_waiter = self._next_waiter, self._next_waiter + 1
-            self._waiters[number] = (seq, loop, future)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await future
-        except TimeoutError:
-            return self._offset >= seq
-        finally:
-            with self._changed:
-                self._waiters.pop(number, None)
-        return True
+        self.hand_over()
 
 
-def _release(futures: list["asyncio.Future[None]"]) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_result(None)
-
-
-def _insert(connection: Connection, name: str, *, is_final: bool) -> Insert:
+@cache
+def _insert(dialect_name: str, name: str, *, is_final: bool) -> Insert:
     """The insert of a table's rows: one that is there already stays (is_final), or takes the new values."""
     table = TABLES[name]
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    dialect = sqlite if dialect_name == "sqlite" else postgresql
     insert = dialect.insert(table)
     keys = list(table.primary_key)
     if is_final:

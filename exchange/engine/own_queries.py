@@ -221,13 +221,17 @@ def sites(v: Venue, participant: str, after: int, limit: int, m: Measures) -> tu
 
 
 def activity(v: Venue, seq: int) -> o.Activity:
-    """What is open on the venue, and its hash: as slow as the state is large."""
+    """What is open on the venue."""
     state = v.state
     return o.Activity(
         now_ns=str(v.now_ns), seq=seq, obligations=len(state.obligations), orders=len(state.bids), tasks=len(state.tasks),
         offers=len(state.offers), earliest_death_ns=_least(entry.dies_ns for entry in state.tasks.values()),
-        state_hash=f"{v.state_hash():016x}",
     )  # fmt: skip
+
+
+def state(v: Venue, seq: int) -> o.State:
+    """The venue's hash: as slow as the state is large, so only for who compares."""
+    return o.State(seq=seq, state_hash=f"{v.state_hash():016x}")
 
 
 def _least(moments: Iterable[int]) -> str | None:

@@ -23,6 +23,7 @@ from exchange.engine.own_queries import (
     open_lot_periods,
     participants,
     sites,
+    state,
     unsold,
     user_data,
 )
@@ -34,7 +35,8 @@ from exchange.protocol.present import relaxed
 
 __all__ = [
     "Moment", "account_answer", "accounts", "activity", "catalogue", "depth", "due", "families", "family_answer", "holds",
-    "lane", "obligation_parties", "open_lot_periods", "participants", "quote", "sites", "unsold", "user_data", "venue_answer",
+    "lane", "obligation_parties", "open_lot_periods", "participants", "quote", "sites", "state", "unsold", "user_data",
+    "venue_answer",
 ]  # fmt: skip
 
 UNIT = "yuan per card-hour"

@@ -7,7 +7,7 @@ good, because the state behind it is no longer a function of the log; a failing 
 once, the disk's part in a thread.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -19,6 +19,8 @@ from exchange.ports import CommandLog, Envelope, Sink, SnapshotStore, VenueLike
 from exchange.protocol.codec import NO_KEY, event_bytes
 
 Submission = Any  # a command, or (command, Envelope)
+# Gets (seq, ts_ns, record, event_bytes) of every applied command, in order: what a sink gets, as bytes.
+RecordSink = Callable[[int, int, Record, bytes], None]
 
 
 class Answer(NamedTuple):
@@ -51,6 +53,7 @@ class Batch:
     ts_ns: int  # log time of the frame
     answers: list[Answer] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
+    event_blobs: list[bytes] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -60,6 +63,7 @@ class Machine:
     venue: VenueLike
     seq: int = 0
     event_hash: bytes = blake2b(b"", digest_size=16).digest()
+    event_blob: bytes = b""  # the last command's events as bytes
 
     def apply(self, record: Record, command: Any) -> Sequence[Any]:
         """The next command; VenueHalted if it raises."""
@@ -73,8 +77,9 @@ class Machine:
                 body_hash=record.body_hash,
                 valid_until_ns=record.header.valid_until_ns,
             )
+            self.event_blob = event_bytes(events)
             if self.event_hash != NO_HASH:
-                self._hash(seq, events)
+                self._hash(seq)
         except Exception as error:
             what = f"{type(command).__name__} at seq {seq} raised {type(error).__name__}: {error}"
             raise VenueHalted(
@@ -83,10 +88,10 @@ class Machine:
         self.seq = seq
         return events
 
-    def _hash(self, seq: int, events: Sequence[Any]) -> None:
+    def _hash(self, seq: int) -> None:
         hasher = blake2b(self.event_hash, digest_size=16)
         hasher.update(seq.to_bytes(8, "little"))
-        hasher.update(event_bytes(events))
+        hasher.update(self.event_blob)
         self.event_hash = hasher.digest()
 
 
@@ -116,6 +121,7 @@ class Sequencer:
             self._machine.event_hash = event_hash or NO_HASH
         self._log = log
         self._sinks = list(sinks)
+        self._record_sinks: list[RecordSink] = []
         self._snapshots = snapshots
         self._halted = ""
         self.problems: list[str] = []
@@ -148,6 +154,10 @@ class Sequencer:
     def add_sink(self, sink: Sink) -> None:
         """From the next command on, this one is told too."""
         self._sinks.append(sink)
+
+    def add_record_sink(self, sink: RecordSink) -> None:
+        """As `add_sink`, for one that takes the bytes which are there anyway instead of objects."""
+        self._record_sinks.append(sink)
 
     def submit(self, submissions: Iterable[Submission]) -> list[Answer]:
         """One answer per command, in order; all of them are durable.
@@ -213,11 +223,14 @@ class Sequencer:
             events = self._machine.apply(record, command)
             batch.times.append(self.venue.now_ns)
             batch.answers.append(Answer(self.seq, events))
+            batch.event_blobs.append(self._machine.event_blob)
 
     def hand_out(self, batch: Batch) -> None:
         """Tells the sinks of an applied frame; one that raises is told nothing more."""
-        for ts_ns, command, answer in zip(batch.times, batch.commands, batch.answers, strict=True):
-            self._hand_out(answer, ts_ns, command)
+        for place, (seq, events) in enumerate(batch.answers):
+            ts_ns = batch.times[place]
+            self._hand_out(self._sinks, seq, ts_ns, batch.commands[place], events)
+            self._hand_out(self._record_sinks, seq, ts_ns, batch.records[place], batch.event_blobs[place])
 
     def take_snapshot(self) -> Any:
         """The venue as it is now, for `keep_snapshot`, when all that is in the log is applied; None if it gives none."""
@@ -269,11 +282,11 @@ class Sequencer:
             self._log.roll()
             self._halted = ""
 
-    def _hand_out(self, answer: Answer, ts_ns: int, command: Any) -> None:
-        for sink in list(self._sinks):
+    def _hand_out(self, sinks: list[Any], seq: int, *what: Any) -> None:
+        for sink in list(sinks):
             try:
-                sink(answer.seq, ts_ns, command, answer.events)
+                sink(seq, *what)
             except Exception as error:  # noqa: BLE001 - a sink is a copy: it can be made again from the journal
-                self._sinks.remove(sink)
+                sinks.remove(sink)
                 name = getattr(sink, "__qualname__", type(sink).__name__)
-                self.problems.append(f"{name} stopped at seq {answer.seq}: {type(error).__name__}: {error}")
+                self.problems.append(f"{name} stopped at seq {seq}: {type(error).__name__}: {error}")

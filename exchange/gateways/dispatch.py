@@ -220,11 +220,9 @@ class Dispatcher:
         try:
             await self._around.wait_for(seq)
             events = await asyncio.to_thread(self._history.answer, seq)
-        except HistoryUnavailable as error:
-            on_done(DoorError(DoorReason.BEHIND, str(error)))
-            return
-        except DoorError as no:
-            on_done(no)
+        except (HistoryUnavailable, DoorError) as error:
+            # It was executed, so nothing definite may be said; the answer is there once the tables have caught up.
+            on_done(DoorError(DoorReason.OUTCOME_UNKNOWN, f"executed at seq {seq}; its answer cannot be read yet: {error}"))
             return
         if events is None and known is not None and known.code == 0:
             events = []  # the tables keep no answer that tells no more than "applied"

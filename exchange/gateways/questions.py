@@ -201,6 +201,11 @@ async def _activity(x: Surroundings, _: r.Nothing) -> o.Activity:
     return queries.activity(x.handle.venue, x.handle.seq)
 
 
+@_plain_question
+async def _state(x: Surroundings, _: r.Nothing) -> o.State:
+    return queries.state(x.handle.venue, x.handle.seq)
+
+
 @_question
 async def _due(x: Surroundings, args: r.Settlement, _: str, m: Measures) -> o.DueList:
     return queries.due(x.handle.venue, args.period_start, m)

@@ -119,6 +119,12 @@ class Activity(Answer, frozen=True, kw_only=True):
     tasks: int
     offers: int
     earliest_death_ns: str | None
+
+
+class State(Answer, frozen=True, kw_only=True):
+    """The hash of the venue's state after the command seq: equal states have equal hashes, on every machine."""
+
+    seq: int
     state_hash: str
 
 

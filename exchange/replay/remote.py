@@ -80,7 +80,7 @@ class RemoteMarket:
 
     def state_hash(self) -> str:
         """Of the venue behind the doors, hexadecimal."""
-        return self._runner.run(self._sessions.operator.activity()).state_hash
+        return self._runner.run(self._sessions.operator.state()).state_hash
 
     def close(self) -> None:
         """Closes every session."""

@@ -11,7 +11,7 @@ HERE = Path(__file__).resolve().parent
 for folder in (HERE, HERE.parent / "projections", HERE.parent / "domain"):
     sys.path.append(str(folder))
 
-pytest.register_assert_rewrite("store_contract", "stored")
+pytest.register_assert_rewrite("store_contract", "link_contract", "stored")
 
 from stored import Sample, run_sample  # noqa: E402
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import pickle
 import random
 import subprocess
@@ -16,12 +15,11 @@ import small_days
 import worlds
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from stored import EXCHANGE_ID, Sample, dump, feed, filled, until
+from stored import EXCHANGE_ID, Sample, dump, feed, filled
 
-from exchange.adapters import store as store_module
 from exchange.adapters.history import History
 from exchange.adapters.journal_file import open_sequencer
-from exchange.adapters.store import Store, StoreBehind, StoreError
+from exchange.adapters.store import OtherWriter, Store, StoreBehind, StoreError
 from exchange.domain.commands import AdvanceTime, PlaceOrder, SetFix, SettlePeriod, SetVenue, Withdraw
 from exchange.domain.events import Acknowledged, FixSet, MarginShort, Moved, ReadingTaken, Replayed, Settled
 from exchange.domain.units import MICRO
@@ -341,14 +339,10 @@ class StoreContract:
         url = fresh_url()
         store, other = filled(url, sample.applied[:100]), filled(url, ())
         feed(other, sample.applied[100:150])
-        store.start()
-        for item in sample.applied[100:200]:
-            store.on_command(*item)
-        until(lambda: store.is_behind)
-        assert "second exchange" in store.problem and store.offset == 100
-        with pytest.raises(StoreBehind):
-            store.on_command(*sample.applied[200])
-        store.close()
+        before = dump(store)
+        with pytest.raises(OtherWriter, match="second exchange"):
+            feed(store, sample.applied[100:200])
+        assert store.offset == 100 and dump(store) == before
 
     @pytest.mark.slow
     def test_killed_in_a_transaction_ten_times(self, fresh_url, sample: Sample, tmp_path):
@@ -374,27 +368,7 @@ class StoreContract:
             store.close()
         assert dump(filled(url, sample.applied)) == dump(filled(fresh_url(), sample.applied))
 
-    # --- the thread, waiting, and what it says of itself ---
-
-    def test_the_thread_stores_what_comes_and_readers_wait_for_it(self, fresh_url, sample: Sample):
-        store = Store.open(fresh_url(), EXCHANGE_ID)
-        store.start()
-
-        async def market():
-            last = sample.applied[999][0]
-            early = asyncio.create_task(store.wait_for(last, 30))
-            late = asyncio.create_task(store.wait_for(last + 1, 0.2))
-            await asyncio.to_thread(lambda: [store.on_command(*item) for item in sample.applied[:1_000]])
-            assert await early and await store.wait_for(1, 0)
-            assert not await late
-            return await asyncio.to_thread(store_offset_of, store)
-
-        assert asyncio.run(market()) == 1_000 == store.offset
-        assert (store.pending, store.problem, store.is_behind, store._waiters) == (0, "", False, {})
-        for item in sample.applied[1_000:1_010]:
-            store.on_command(*item)
-        store.close()  # writes what is there
-        assert store.offset == 1_010
+    # --- readers, and what it says of itself ---
 
     def test_readers_see_whole_commands_while_it_writes(self, fresh_url, sample: Sample):
         store, stop, faults = Store.open(fresh_url(), EXCHANGE_ID), threading.Event(), []
@@ -430,33 +404,21 @@ class StoreContract:
             with pytest.raises(DBAPIError):
                 connection.execute(text("DELETE FROM transfers"))
 
-    def test_a_queue_that_is_full_drops_the_store_and_not_the_market(self, fresh_url, sample: Sample, monkeypatch):
-        monkeypatch.setattr(store_module, "MAX_QUEUE", 300)
-        store = Store.open(fresh_url(), EXCHANGE_ID)  # not started: like a database that does not answer
-        with pytest.raises(StoreBehind, match="300"):
-            for item in sample.applied:
-                store.on_command(*item)
-        assert store.is_behind and store.pending == 300 and "300 commands wait" in store.problem
-        assert not asyncio.run(store.wait_for(301, 30))
-        store.flush()  # what it took is still good
-        assert store.offset == 300 and store.is_behind
-        with pytest.raises(StoreBehind):
-            store.on_command(*sample.applied[300])
-        store.close()
-
     def test_a_gap_is_refused(self, fresh_url, sample: Sample):
         store = filled(fresh_url(), sample.applied[:10])
         with pytest.raises(StoreBehind, match="11 to 11"):
             store.on_command(*sample.applied[11])
-        assert store.is_behind and store.offset == 10
+        assert "11 to 11" in store.problem and store.offset == 10
+        with pytest.raises(StoreBehind):
+            store.on_command(*sample.applied[10])
 
     def test_a_fault_of_ours_stops_the_store_and_writes_nothing_half(self, fresh_url, sample: Sample):
         store = filled(fresh_url(), sample.applied[:2_000])
         before = dump(store)
         strange = (2_001, 1, object(), [Settled(10**9, 0, "a", "b", "c", 1, 1, 0, "delivered", 0, 0, 0, 0, 0, 0)])
-        store.start()
         store.on_command(*strange)
-        until(lambda: store.is_behind)
+        with pytest.raises(KeyError):
+            store.flush()
         assert "seq 2001" in store.problem and store.pending == 1
         with pytest.raises(StoreBehind):
             store.flush()
@@ -494,11 +456,6 @@ class StoreContract:
         feed(again, sample.applied)
         assert dump(again) == dump(filled(fresh_url(), sample.applied))
         assert Store.open(url, EXCHANGE_ID).notes == []
-
-
-def store_offset_of(store: Store) -> int:
-    """Read in another thread."""
-    return store.offset
 
 
 def copied(folder: Path) -> Path:

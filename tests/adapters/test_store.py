@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
 import sqlite3
-import subprocess
 from pathlib import Path
 
 import pytest
 from store_contract import StoreContract
-from stored import EXCHANGE_ID, Sample, dump, feed, filled, until
+from stored import EXCHANGE_ID, Sample, dump, feed, filled
 
 from exchange.adapters.store import Store, StoreError, StoreUnavailable, default_url
 from exchange.adapters.tables import TABLES
@@ -43,47 +40,6 @@ def test_a_deleted_file_is_made_again_the_same(tmp_path, sample: Sample):
 def test_a_closed_database_is_one_file(tmp_path):
     Store.open(f"sqlite:///{tmp_path}/a.db", EXCHANGE_ID).close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.db"]
-
-
-def test_a_locked_file_is_tried_again_while_the_market_goes_on(tmp_path, sample: Sample, monkeypatch):
-    monkeypatch.setattr("exchange.adapters.database.BUSY_S", 0)
-    store = Store.open(f"sqlite:///{tmp_path}/a.db", EXCHANGE_ID)
-    rival = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
-    rival.execute("BEGIN IMMEDIATE")
-    store.start()
-    for item in sample.applied:
-        store.on_command(*item)
-    until(lambda: "locked" in store.problem)
-    assert store.pending == len(sample.applied) and not store.is_behind
-    rival.execute("ROLLBACK")
-    assert asyncio.run(store.wait_for(len(sample.applied), 30))
-    until(lambda: store.problem == "")
-    rival.close()
-    assert dump(store) == dump(filled(f"sqlite:///{tmp_path}/b.db", sample.applied))
-    store.close()
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_stops_the_store_and_not_the_market(tmp_path, sample: Sample):
-    small = tmp_path / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(small)], capture_output=True).returncode:
-        pytest.skip("a small disk cannot be mounted here")
-    try:
-        store = filled(f"sqlite:///{small}/a.db", sample.applied[:500])
-        before = dump(store)
-        store.start()
-        for item in sample.applied[500:]:
-            store.on_command(*item)
-        until(lambda: "full" in store.problem or "I/O" in store.problem)
-        assert store.pending and not store.is_behind
-        assert len(dump(store)) >= len(before)  # and it can be read meanwhile
-        subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
-        assert asyncio.run(store.wait_for(len(sample.applied), 30))
-        assert dump(store) == dump(filled(f"sqlite:///{tmp_path}/b.db", sample.applied))
-        store.close()
-    finally:
-        subprocess.run(["umount", "-l", str(small)], check=True)
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from link_contract import PATIENCE_S, LinkContract, give, records_of, until_seen, with_link
 from postgres_server import Server, why_not
 from sqlalchemy import create_engine, text
 from store_contract import StoreContract
-from stored import EXCHANGE_ID, Sample, dump, feed, filled, until
+from stored import EXCHANGE_ID, Sample, dump, feed, filled
 
-from exchange.adapters import store as store_module
 from exchange.adapters.history import History
 from exchange.adapters.store import Store
+from exchange.adapters.store_link import StoreLink
 from exchange.ports_history import HistoryUnavailable
 
 pytestmark = [
@@ -39,30 +40,35 @@ class TestOnPostgres(StoreContract):
     """Everything of the contract, on the server."""
 
 
+class TestLinkOnPostgres(LinkContract):
+    """The same rows through a process of its own."""
+
+
 def test_both_databases_hold_the_same_rows(fresh_url, sample: Sample, tmp_path):
     on_file = filled(f"sqlite:///{tmp_path}/a.db", sample.applied)
     assert dump(filled(fresh_url(), sample.applied)) == dump(on_file)
 
 
-def test_a_server_that_goes_away_is_caught_up_with_when_it_comes_back(server: Server, sample: Sample, monkeypatch):
-    monkeypatch.setattr(store_module, "LAST_RETRY_S", 0.2)
-    wanted = dump(filled(server.fresh_url(), sample.applied))
-    store = filled(server.fresh_url(), sample.applied[:1_000])
-    store.start()
-    server.stop()
-    try:
-        for item in sample.applied[1_000:]:
-            store.on_command(*item)
-        until(lambda: store.problem != "")
-        assert store.offset == 1_000 and not store.is_behind
-        with pytest.raises(HistoryUnavailable):
-            History(store).trades()
-    finally:
-        server.start()
-    assert asyncio.run(store.wait_for(len(sample.applied), 30))
-    until(lambda: store.problem == "")
-    assert dump(store) == wanted
-    store.close()
+def test_a_server_that_goes_away_is_caught_up_with_when_it_comes_back(server: Server, sample: Sample):
+    url, records = server.fresh_url(), records_of(sample)
+
+    async def story(link: StoreLink) -> None:
+        give(link, records[:1_000])
+        assert await link.wait_for(1_000, PATIENCE_S)
+        server.stop()
+        try:
+            give(link, records[1_000:])
+            await until_seen(lambda: link.problem != "")
+            assert link.offset == 1_000 and not link.is_behind
+            with pytest.raises(HistoryUnavailable):
+                await asyncio.to_thread(History(link).trades)
+        finally:
+            server.start()
+        assert await link.wait_for(len(records), PATIENCE_S)
+        await until_seen(lambda: link.problem == "")
+
+    with_link(url, story)
+    assert dump(Store.open(url, EXCHANGE_ID)) == dump(filled(server.fresh_url(), sample.applied))
 
 
 def test_other_people_s_tables_in_the_database_are_left_alone(fresh_url, sample: Sample):

@@ -244,7 +244,8 @@ def test_what_is_open_of_everybody_is_all_that_is_open(venue, m):
     assert min(tasks, orders, offers) > 0
     activity = q.activity(venue, 77)
     assert (activity.tasks, activity.orders, activity.offers) == (tasks, orders, offers)
-    assert activity.state_hash == f"{venue.state_hash():016x}" and activity.seq == 77
+    assert activity.seq == 77
+    assert q.state(venue, 78).state_hash == f"{venue.state_hash():016x}" and q.state(venue, 78).seq == 78
     assert int(activity.earliest_death_ns) == min(entry.dies_ns for entry in state.tasks.values())
     assert refused(q.user_data, venue, "nobody", 2, 77, m).reason == DoorReason.NOT_FOUND
 

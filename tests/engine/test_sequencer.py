@@ -21,7 +21,7 @@ from exchange.domain.commands import AdvanceTime, Deposit
 from exchange.engine.journal import BLOCK
 from exchange.engine.sequencer import Answer, Sequencer, VenueHalted
 from exchange.ports import Envelope
-from exchange.protocol.codec import CodecError, idem_key
+from exchange.protocol.codec import CodecError, event_bytes, idem_key
 
 
 def test_answers_come_in_order_with_their_numbers_and_events(tmp_path):
@@ -152,6 +152,31 @@ def test_a_failing_sink_stops_alone_and_is_reported(tmp_path):
     assert given == [1, 2]
     (problem,) = sequencer.problems
     assert "failing stopped at seq 2: ValueError: full" in problem
+
+
+def test_a_record_sink_gets_the_bytes_of_what_other_sinks_get(tmp_path):
+    told, seen = [], []
+    sequencer, _ = open_toy(tmp_path, [lambda *event: seen.append(event)])
+    sequencer.add_record_sink(lambda *record: told.append(record))
+    sequencer.submit([Deposit("a", 5), AdvanceTime(7), (Deposit("a", 2), Envelope(idem_key=b"k" * 16))])
+    assert [(seq, ts_ns, record.command(), blob) for seq, ts_ns, record, blob in told] == [
+        (seq, ts_ns, command, event_bytes(events)) for seq, ts_ns, command, events in seen
+    ]
+    assert [len(blob) > 1 for *_, blob in told] == [True, False, True]
+    assert told[2][2].header.idem_key == b"k" * 16
+
+
+def test_a_failing_record_sink_stops_alone_and_is_reported(tmp_path):
+    def broken(seq, ts_ns, record, blob):
+        raise OSError("full")
+
+    seen = []
+    sequencer, _ = open_toy(tmp_path, [lambda *event: seen.append(event[0])])
+    sequencer.add_record_sink(broken)
+    sequencer.add_record_sink(lambda *event: seen.append(-event[0]))
+    sequencer.submit([Deposit("a", 1), Deposit("a", 2)])
+    assert seen == [1, -1, 2, -2] and len(sequencer.problems) == 1
+    assert "broken stopped at seq 1: OSError: full" in sequencer.problems[0]
 
 
 def test_log_time_never_goes_back_even_over_a_restart(tmp_path):

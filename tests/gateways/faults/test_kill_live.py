@@ -129,7 +129,7 @@ def check_kills(tmp_path, kills):
         for unanswered, acks in memory:  # the last unanswered ones, retried by hand
             for name, terms in list(unanswered.items()):
                 acks.setdefault(name, []).append(world.do("place_order", "buyer", terms))
-        state_hash = world.do("activity")["state_hash"]
+        state_hash = world.do("state")["state_hash"]
         world.server.stop()
     venue, commands, accepted = replay(folder)
     assert f"{venue.state_hash():016x}" == state_hash, f"seed {seed}"

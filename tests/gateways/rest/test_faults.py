@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import os
+import signal
 
 from exchange.gateways.limits import DoorLimits
 from exchange.server import Exchange, ServeSettings
@@ -82,6 +84,27 @@ def test_tables_that_stand_still_are_told_as_behind(tmp_path, monkeypatch):
         monkeypatch.setattr(type(inside.exchange._store), "is_behind", property(lambda _: True))
         status, _, told = await inside.ask("GET", "/v1/health")
         assert (status, told["status"]) == (503, "behind")
+
+    within(tmp_path, story)
+
+
+def test_the_process_of_the_tables_is_killed_and_the_market_goes_on(tmp_path):
+    async def story(inside):
+        async def health_until(wanted):
+            async with asyncio.timeout(60):
+                while (told := (await inside.ask("GET", "/v1/health"))[2])["status"] != wanted:
+                    await asyncio.sleep(0.005)
+            return told
+
+        store = inside.exchange._store
+        await health_until("ok")
+        os.kill(store.pid, signal.SIGKILL)
+        told = await health_until("behind")
+        assert told["problems"] == ["the tables are behind the market"]
+        status, _, ack = await inside.ask("POST", "/v1/clock", MOVE)
+        assert status == 200 and ack["status"] == "ACCEPTED"
+        told = await health_until("ok")
+        assert await store.wait_for(ack["seq"], 60) and store.offset == ack["seq"] == told["seq"]
 
     within(tmp_path, story)
 

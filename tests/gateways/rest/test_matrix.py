@@ -64,7 +64,7 @@ OWNED = [name for name in KEYED if OPERATIONS[name].owner == "own"]
 
 def state(world):
     """What no refused request may change."""
-    answer = world.do("activity", "")
+    answer = world.do("state", "")
     return answer["seq"], answer["state_hash"], len(world.do("keys", "")["items"])
 
 
