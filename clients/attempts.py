@@ -59,16 +59,19 @@ def error_of(problem: Problem) -> CpxError:
 class Attempts:
     """The history of one call; `after` says how long to wait before the next attempt, or raises what the caller gets."""
 
-    def __init__(self, call: Call, *, patience_s: float, was_connected: bool) -> None:
+    def __init__(self, call: Call, *, patience_s: float, was_connected: bool, is_unknown: bool = False) -> None:
+        """is_unknown: something sent earlier under the same id may have been executed."""
+        self.faults = 0  # attempts that brought no result
         self._call = call
         self._patience_s = patience_s
         self._was_connected = was_connected
-        self._is_unknown = False
-        self._faults = 0
+        self._is_unknown = is_unknown
+        self._server_faults = 0
         self._wait_s = FIRST_WAIT_S
 
     def after(self, fault: Fault, elapsed_s: float, draw: float) -> float:
         """Seconds to wait, given a random number from 0 to 1; CpxError where it is not sent again."""
+        self.faults += 1
         if isinstance(fault, Turned):
             return self._turned(fault.problem, elapsed_s, draw)
         if isinstance(fault, NotSent):
@@ -91,10 +94,10 @@ class Attempts:
         self._was_connected = True
         error = error_of(problem)
         is_fault = isinstance(error, ServerFault)
-        self._faults += is_fault
+        self._server_faults += is_fault
         if not problem.definite and self._call.operation.is_command:
             self._is_unknown = True
-        may_help = problem.retryable or (is_fault and self._faults <= MAX_FAULTS)
+        may_help = problem.retryable or (is_fault and self._server_faults <= MAX_FAULTS)
         if may_help and self._call.is_repeatable:
             return self._again(error, elapsed_s, draw, at_least_s=problem.retry_after_s)
         # An id that stands for something else cannot have been executed for this.

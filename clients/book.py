@@ -166,9 +166,7 @@ class AsyncBook(_Looks):
             return self._subscription.chain.why
         if not self.has_ended and self._place != (self._subscription.chain.epoch, self._subscription.chain.seq):
             return "the snapshot is not here yet"
-        if self._feed.is_silent and not self.has_ended:
-            return f"nothing was heard for {self._feed.staleness_s} s"
-        return ""
+        return "" if self.has_ended else self._feed.trouble
 
     def look(self) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
         """(bids, asks); StaleBook."""
@@ -257,6 +255,10 @@ class AsyncBook(_Looks):
         self._place = (epoch, seq)
         self._reject_crossed()
         self._wake()
+
+    def on_end_unseen(self) -> None:
+        """What has ended has an empty book."""
+        self._sides.replace({"bids": (), "asks": ()})
 
     def on_change(self) -> None:
         """Wakes whoever waits."""

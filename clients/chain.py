@@ -6,9 +6,9 @@ A state machine without I/O. The rules:
 2. A delta is applied only if its prev_seq is our seq, in our epoch. One we have had is passed over; any other is a gap.
 3. From a gap, a disconnect or silence on, nothing is current; the subscription is asked for again, from our place on. What
    still comes of the old subscription is passed over until the new one is answered.
-4. After a resume the missed messages come first. It is current again when the exchange says that nothing is left to send.
+4. After a resume the missed messages come first. It is current again once it is where the exchange said the channel was.
 5. Every heartbeat says how far we should be. Further than we are: not current; still so at the next one: a gap. Somebody
-   who asked and got nothing for three heartbeats asks again.
+   who asked or catches up, and gets nothing for three heartbeats, asks again.
 """
 
 from enum import Enum
@@ -76,10 +76,12 @@ class Chain:
             return Verdict.IGNORE
         if epoch != self.epoch:
             return self._gap("resumed in another epoch")
-        self._to(State.CATCHING_UP, "missed messages are on their way")
-        # An exchange that names a later seq says where the missed messages end; else a heartbeat will.
-        self._target = seq if seq > self.seq else None
-        return Verdict.IGNORE
+        if seq == self.seq:
+            self._to(State.LIVE, "")
+        elif seq > self.seq:
+            self._to(State.CATCHING_UP, "missed messages are on their way")
+            self._target = seq
+        return Verdict.IGNORE  # a seq behind us answers an older request of ours; the right answer is still to come
 
     def snapshot(self, epoch: int, seq: int) -> Verdict:
         """Everything as of seq."""
@@ -105,7 +107,7 @@ class Chain:
             self._to(State.LIVE, "")
         return Verdict.APPLY
 
-    def heartbeat(self, epoch: int, seq: int | None, queued: int) -> Verdict:
+    def heartbeat(self, epoch: int, seq: int | None) -> Verdict:
         """The exchange has sent us everything up to seq (None: it does not know the subscription)."""
         if self.state in (State.OUT, State.CLOSED):
             return Verdict.IGNORE
@@ -113,16 +115,12 @@ class Chain:
             return self._waited("the subscription was not answered")
         if epoch != self.epoch:
             return self._gap("the exchange has restarted")
-        if seq is None or seq > self.seq:
-            if self.state is State.LIVE:
+        if self.state is State.LIVE:
+            if seq is None or seq > self.seq:
                 self._to(State.BEHIND, f"the exchange is at message {seq}, we are at {self.seq}")
                 self._target, self._beats = seq, 1
-                return Verdict.IGNORE
-            return self._waited(f"message {self.seq + 1} did not come", after=2 if self.state is State.BEHIND else MAX_BEATS)
-        self._beats += 1
-        if queued == 0 or self._beats >= MAX_BEATS:
-            self._to(State.LIVE, "")
-        return Verdict.IGNORE
+            return Verdict.IGNORE
+        return self._waited(f"message {self.seq + 1} did not come", after=2 if self.state is State.BEHIND else MAX_BEATS)
 
     def closed(self) -> Verdict:
         """The channel has ended for good, at the place where we are."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from clients.models import Venue
-from clients.times import Moment, rfc3339
+from clients.times import Moment
 
 
 class VenueClock:
@@ -36,11 +36,20 @@ class VenueClock:
             self._heard_ns, self._heard_at_ns = ts_ns, self._monotonic_ns()
 
     @property
+    def stands_still(self) -> bool:
+        """Whether only the operator moves it, so that nothing but an answer says when it was moved."""
+        return not self._speed
+
+    @property
+    def local_ns(self) -> int:
+        """Our own clock, for `at_ns`."""
+        return self._monotonic_ns()
+
+    @property
     def now(self) -> Moment:
         """The venue's time now; only when it is set."""
-        passed_ns = int((self._monotonic_ns() - self._heard_at_ns) * self._speed)
-        return Moment(self._heard_ns + passed_ns, self._zone)
+        return Moment(self.at_ns(self._monotonic_ns()), self._zone)
 
-    def after_s(self, seconds: int) -> str:
-        """RFC 3339 of so many seconds from now."""
-        return rfc3339(self.now.now_ns + seconds * 1_000_000_000)
+    def at_ns(self, local_ns: int) -> int:
+        """The venue's time at a moment of our own clock, as far as is known now; the moment may have passed."""
+        return self._heard_ns + int((local_ns - self._heard_at_ns) * self._speed)

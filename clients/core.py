@@ -13,11 +13,12 @@ from clients import models, models_delivery, models_operator
 from clients.attempts import Attempts, Fault
 from clients.build import Call, args_of, call_of, needs_moment, operation_of
 from clients.clock import VenueClock
-from clients.errors import CpxError, ExchangeError, PermissionDenied, class_of, said
+from clients.errors import CpxError, ExchangeError, OrderStatusUnknown, PermissionDenied, class_of, said
 from clients.feed import Feed
 from clients.model import Model, read_model
 from clients.session import OnRequest, RestTransport
 from clients.settings import find_access
+from clients.times import NS_PER_S, rfc3339
 from exchange.protocol.operations import OPERATIONS, Operation
 
 ModelT = TypeVar("ModelT", bound=Model)
@@ -52,8 +53,19 @@ ANSWERS = _answers()
 def refusal(operation: Operation, ack: models.Ack) -> CpxError:
     """The exception of an ack that says no."""
     kind = class_of(ack.code, ack.reason)
-    text = said(f"{operation.name} was {ack.status.lower()}", ack.message, ack.hint) + f" [{ack.reason}]"
+    first = f"this is the first answer to this id, of {rfc3339(ack.ts_ns)}: to try again use a new id" if ack.replayed else ""
+    text = said(f"{operation.name} was {ack.status.lower()}", ack.message, ack.hint, first) + f" [{ack.reason}]"
     return kind(text, code=ack.code, reason=ack.reason, hint=ack.hint, ack=ack)
+
+
+def _text(time_ns: int | None) -> str | None:
+    return None if time_ns is None else rfc3339(time_ns)
+
+
+def _is_too_far(error: CpxError) -> bool:
+    """Whether an exchange of another time turned it away, as valid_until is too far ahead for it."""
+    cause = error.__cause__ if isinstance(error, OrderStatusUnknown) else error
+    return isinstance(cause, CpxError) and cause.reason == "VALID_UNTIL_TOO_FAR"
 
 
 class Core:
@@ -111,14 +123,26 @@ class Core:
         self, operation: Operation, args: Struct, idempotency_key: str | None = None, is_checked: bool = True
     ) -> models.Ack:
         """The same for args that are made already."""
-        valid_until = await self._valid_until()
-        call = call_of(operation, args, idempotency_key=idempotency_key, valid_until=valid_until)
-        ack = read_model(models.Ack, await self._attempt(call))
-        if ack.reason == "EXPIRED_COMMAND" and valid_until is not None:
-            # Our idea of the venue's time was too old. Nothing was executed and the id is free: once more, by its clock.
-            await self.learn_clock()
-            call = call._replace(valid_until=await self._valid_until())
-            ack = read_model(models.Ack, await self._attempt(call))
+        begun_ns, until_ns = self.clock.local_ns, await self._valid_until_ns()
+        call = call_of(operation, args, idempotency_key=idempotency_key, valid_until=_text(until_ns))
+        attempts = self._attempts(call)
+        try:
+            ack = read_model(models.Ack, await self._attempt(call, attempts))
+        except (ExchangeError, OrderStatusUnknown) as error:
+            if until_ns is None or not _is_too_far(error):
+                raise
+            try:
+                await self.learn_clock()
+            except CpxError as fault:
+                raise error from fault
+            call = call._replace(valid_until=self._until(begun_ns))
+            attempts = self._attempts(call, is_unknown=isinstance(error, OrderStatusUnknown))
+            ack = read_model(models.Ack, await self._attempt(call, attempts))
+        else:
+            if ack.reason == "EXPIRED_COMMAND" and await self._was_misled(begun_ns, until_ns, attempts):
+                # Nothing was executed and the id is free: once more, by the right clock.
+                call = call._replace(valid_until=self._until(begun_ns))
+                ack = read_model(models.Ack, await self._attempt(call))
         self.clock.hear(ack.ts_ns)
         if is_checked and ack.status in _REFUSED:
             raise refusal(operation, ack)
@@ -140,7 +164,7 @@ class Core:
         self.clock.learn(venue)
         return venue
 
-    async def _valid_until(self) -> str | None:
+    async def _valid_until_ns(self) -> int | None:
         if self._valid_for_s is None or not self._has_clock:
             return None
         if not self.clock.is_set:
@@ -153,15 +177,40 @@ class Core:
                 if error.reason != "REFUSED":
                     raise
                 return None  # a venue without settings has no clock yet
-        return self.clock.after_s(self._valid_for_s)
+        return self.clock.now.now_ns + self._valid_for_s * NS_PER_S
 
-    async def _attempt(self, call: Call) -> Any:
+    async def _was_misled(self, begun_ns: int, until_ns: int | None, attempts: Attempts) -> bool:
+        """Whether a command that came too late was too late already when it was asked for, since our clock was wrong.
+
+        begun_ns by our own clock. What became too late on its way stays so. A clock that is moved by hand says nothing of
+        when it was moved: there only an answer to the first attempt counts.
+        """
+        if until_ns is None:
+            return False
+        try:
+            await self.learn_clock()
+        except CpxError:
+            return False  # the answer that is here stands
+        if self.clock.stands_still and attempts.faults:
+            return False
+        return self.clock.at_ns(begun_ns) > until_ns
+
+    def _until(self, begun_ns: int) -> str | None:
+        """valid_until of what was asked for at begun_ns of our own clock."""
+        assert self._valid_for_s is not None
+        return _text(self.clock.at_ns(begun_ns) + self._valid_for_s * NS_PER_S)
+
+    def _attempts(self, call: Call, *, is_unknown: bool = False) -> Attempts:
+        return Attempts(
+            call, patience_s=self._patience_s, was_connected=self._sender.was_connected, is_unknown=is_unknown
+        )  # fmt: skip
+
+    async def _attempt(self, call: Call, attempts: Attempts | None = None) -> Any:
         """The decoded answer of a call."""
-        return await self._retry(call, self._sender, lambda: self._sender.send(call))
+        return await self._retry(attempts or self._attempts(call), lambda: self._sender.send(call))
 
-    async def _retry(self, call: Call, sender: _Sender, send: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    async def _retry(self, attempts: Attempts, send: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """What `send` brings, tried as often as clients.attempts allows."""
-        attempts = Attempts(call, patience_s=self._patience_s, was_connected=sender.was_connected)
         started_s = time.monotonic()
         while True:
             try:
@@ -174,7 +223,8 @@ class Core:
         """A file of a report run; always over REST."""
         path = f"/v1/reports/{quote(report_id, safe='')}/files/{quote(file, safe='')}"
         call = call_of(OPERATIONS["report"], args_of(OPERATIONS["report"], {"report_id": report_id}))
-        found: bytes = await self._retry(call, self.rest, lambda: self.rest.download(path))
+        attempts = Attempts(call, patience_s=self._patience_s, was_connected=self.rest.was_connected)
+        found: bytes = await self._retry(attempts, lambda: self.rest.download(path))
         return found
 
     async def shut(self) -> None:

@@ -12,8 +12,10 @@ class CpxError(Exception):
 
     code, reason: as in /v1/errors (0 and "" where the exchange did not answer); field: which one; hint: what to do next;
     retryable: the same request may succeed later; definite: it was not executed and never will be; ack: the answer of
-    the venue where it was one.
+    the venue where it was one; acks: of several commands, the answers to those that were executed.
     """
+
+    acks: tuple[Any, ...] = ()
 
     def __init__(
         self, message: str, *, code: int = 0, reason: str = "", field: str = "", hint: str = "",
@@ -181,7 +183,8 @@ _VENUE: dict[str, type[CpxError]] = {
     **dict.fromkeys("UNKNOWN_ACCOUNT UNKNOWN_PARTICIPANT UNKNOWN_SITE UNKNOWN_OBLIGATION".split(), NotFound),
     **dict.fromkeys("DUPLICATE_ID ALREADY_EXISTS ALREADY_CONFIGURED".split(), DuplicateId),
     **dict.fromkeys("UNKNOWN_OP PHASE NOT_CONFIGURED NOT_DUE".split(), NotSupported),
-    **dict.fromkeys("CAPACITY TOO_MANY_SELLS TOO_MANY_WAITING SALES_STOPPED BALANCE_OVERFLOW BOOK_FULL VENUE_FULL".split(),
+    **dict.fromkeys("CAPACITY TOO_MANY_SELLS TOO_MANY_WAITING TOO_MANY_KEYS SALES_STOPPED BALANCE_OVERFLOW BOOK_FULL "
+                    "VENUE_FULL".split(),
                     Denied),
     **dict.fromkeys("TIME_BACKWARDS INVALID_SETTING INVALID_CATALOGUE".split(), InvalidRequest),
     "INSUFFICIENT_FUNDS": InsufficientFunds,

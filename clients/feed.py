@@ -2,12 +2,12 @@
 
 Subscriptions survive a disconnect: each is asked for again from its place on. Requests do not: who waits for an answer is
 told that it is lost, and clients.attempts decides. Silence for longer than `staleness_s` (heartbeats come each second)
-counts as a disconnect. Reconnects wait longer each time, by a random part, so that clients do not come back as a herd.
+counts as a disconnect; what comes late is kept, but nothing is current while it is late (clients.freshness). Reconnects wait
+longer each time, by a random part, so that clients do not come back as a herd.
 """
 
 import asyncio
 import contextlib
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +21,8 @@ from clients.attempts import Fault, Lost, NotSent, Turned, error_of
 from clients.build import Call, frame_of
 from clients.chain import State
 from clients.errors import AuthenticationError, BadAnswer, CpxError, ExchangeNotAvailable, PermissionDenied
+from clients.freshness import Freshness
+from clients.pace import Backoff, Pace
 from clients.session import checked_url, is_this_machine
 from clients.subscriptions import Listener, Subscription, Subscriptions
 from exchange.protocol.stream import (
@@ -29,6 +31,7 @@ from exchange.protocol.stream import (
     Failure,
     Heartbeat,
     Lagged,
+    Pong,
     Result,
     Snapshot,
     Subscribed,
@@ -36,8 +39,6 @@ from exchange.protocol.stream import (
     Welcome,
 )
 
-FIRST_DELAY_S = 0.1
-MAX_DELAY_S = 5.0
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _MESSAGES: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
     Result | Failure | Snapshot | Delta | Heartbeat | Lagged | Closed
@@ -49,35 +50,14 @@ def socket_url(url: str) -> str:
     return "ws" + checked_url(url).removeprefix("http") + "/v1/stream"
 
 
-class Pace:
-    """Keeps to so many frames a second, as the exchange asks for; nobody waits while there is room."""
-
-    def __init__(self) -> None:
-        self.rate, self._burst, self._room, self._at = 0, 0.0, 0.0, 0.0
-
-    def allow(self, rate: int, burst: int) -> None:
-        """From now on this much; 0 = no limit."""
-        self.rate, self._burst = rate, burst * 0.9  # a little less than allowed: clocks differ
-        self._room, self._at = self._burst, time.monotonic()
-
-    def wait_s(self) -> float:
-        """Takes one place; seconds until it is its turn."""
-        if not self.rate:
-            return 0.0
-        now = time.monotonic()
-        self._room = min(self._burst, self._room + (now - self._at) * self.rate) - 1
-        self._at = now
-        return max(0.0, -self._room / self.rate)
-
-
 class Feed:
     """One socket session of one key. For one event loop; started by its first use."""
 
     def __init__(
         self, url: str, key: str, *, timeout_s: float, staleness_s: float,
-        on_time: Callable[[int], None] | None = None,
+        on_time: Callable[[int], None] | None = None, backoff: Backoff | None = None,
     ) -> None:  # fmt: skip
-        """on_time: told the venue's time (ns) whenever the exchange says it."""
+        """on_time: told the venue's time (ns) whenever the exchange says it; backoff: how long between connections."""
         self.url = socket_url(url)
         self._key, self._timeout_s, self.staleness_s = key, timeout_s, staleness_s
         self._on_time = on_time or (lambda _ts_ns: None)
@@ -87,8 +67,10 @@ class Feed:
         self._pending: dict[int, asyncio.Future[Any]] = {}
         self._asked: dict[int, Subscription] = {}
         self._number = 0
-        self._has_heartbeat = False
-        self._pace = Pace()
+        self._pace, self._backoff = Pace(), backoff or Backoff()
+        self._freshness = Freshness(staleness_s)
+        self._has_trouble = False  # when its listeners were told last
+        self._may_be_silent = False  # no heartbeat was granted
         self.subscriptions = Subscriptions(self._ask)
         self.lock = threading.RLock()  # held while a message is worked in: looks from other threads see all of it or nothing
         self.last_heard_s = 0.0
@@ -96,7 +78,6 @@ class Feed:
         self.failed: CpxError | None = None  # why it will not come back
         self._tasks: set[asyncio.Task[None]] = set()
         self.welcome: Welcome | None = None
-        self.offset_ns = 0  # the exchange's wall clock minus ours
         self.was_connected = False
         self.connections = 0  # made so far
 
@@ -104,13 +85,19 @@ class Feed:
 
     @property
     def is_live(self) -> bool:
-        """Whether it is logged in and was heard of lately."""
-        return self._connection is not None and self.welcome is not None and not self.is_silent
+        """Whether it is logged in, and what comes is of now."""
+        return self._connection is not None and self.welcome is not None and not self.trouble
 
     @property
     def is_silent(self) -> bool:
         """Whether the exchange should have been heard of and was not."""
-        return self._has_heartbeat and time.monotonic() - self.last_heard_s > self.staleness_s
+        is_open = self.welcome is not None and not self._may_be_silent
+        return is_open and time.monotonic() - self.last_heard_s > self.staleness_s
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing that came over this connection is provably current; "" where all is well."""
+        return self._freshness.trouble
 
     def start(self) -> None:
         """Connects, and from then on comes back whenever it is cut off."""
@@ -203,7 +190,6 @@ class Feed:
     # --- the connection ---
 
     async def _run(self) -> None:
-        delay_s = FIRST_DELAY_S
         while self.failed is None:
             started_s = time.monotonic()
             try:
@@ -224,9 +210,8 @@ class Feed:
             if not self.was_connected:
                 self._is_open.set()  # who waits for the very first connection is told that it did not come
             if time.monotonic() - started_s > self.staleness_s:
-                delay_s = FIRST_DELAY_S
-            await asyncio.sleep(delay_s * random.uniform(0.5, 1))
-            delay_s = min(MAX_DELAY_S, 2 * delay_s)
+                self._backoff.reset()
+            await asyncio.sleep(self._backoff.next_s())
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """The feed will not come back: everybody who waits is told why."""
@@ -250,7 +235,8 @@ class Feed:
             raise Turned(answer.error)
         welcome = msgspec.convert(answer.result, Welcome)
         self._heard()
-        self._connection, self._has_heartbeat = connection, False
+        self._connection, self._may_be_silent = connection, False
+        self._freshness.begin()
         self.subscriptions.own = welcome.participant
         self._on_time(int(welcome.ts_ns))
         limits = welcome.limits if welcome.participant else {}
@@ -258,10 +244,11 @@ class Feed:
         self.welcome, self.was_connected = welcome, True
         self.connections += 1
         self._is_open.set()
+        self._post("subscribe", {"channel": "heartbeat"}, self._on_heartbeat_answered)  # first: nothing is current without
+        self._ask_for_time()
         for subscription in self.subscriptions:
             if subscription.chain.state is not State.CLOSED:
                 self._ask(subscription)
-        self._post("subscribe", {"channel": "heartbeat"}, self._on_heartbeat_granted)
         watchdog = asyncio.create_task(self._watch(connection))
         try:
             async for text in connection:
@@ -279,6 +266,7 @@ class Feed:
             before_s = time.monotonic()
             await asyncio.sleep(tick_s)
             was_blocked = time.monotonic() - before_s > 2 * tick_s
+            self._tell_trouble()
             if self.is_silent and not was_blocked:
                 self.subscriptions.lost(f"nothing was heard for {self.staleness_s} s")
                 connection.transport.abort()
@@ -315,9 +303,11 @@ class Feed:
         elif kind is Snapshot:
             self.subscriptions.on_snapshot(message)
         elif kind is Heartbeat:
-            self.offset_ns = int(message.server_ts_ns) - time.time_ns()
             self._on_time(int(message.ts_ns))
+            self._freshness.beat(int(message.server_ts_ns), message.queued)
+            self._ask_for_time()
             self.subscriptions.on_heartbeat(message)
+            self._tell_trouble()
         elif kind is Closed:
             self.subscriptions.on_closed(message)
         elif kind is Lagged:
@@ -338,11 +328,35 @@ class Feed:
             else:
                 future.set_exception(Turned(failure.error))
 
-    def _on_heartbeat_granted(self, future: asyncio.Future[Any]) -> None:
-        # A key without the scope read gets none; then only the library's own pings tell that the connection is dead.
-        if not future.cancelled() and future.exception() is None:
-            self._heard()
-            self._has_heartbeat = True
+    def _on_heartbeat_answered(self, future: asyncio.Future[Any]) -> None:
+        fault = None if future.cancelled() else future.exception()
+        if isinstance(fault, Turned):
+            # A key without the scope read gets none; then only the library's own pings tell that the connection is dead.
+            self._may_be_silent = True
+            self._freshness.refuse(str(error_of(fault.problem)))
+            self._tell_trouble()
+
+    def _ask_for_time(self) -> None:
+        """Asks what time it is there, where that is not known well enough."""
+        if not self._freshness.must_ask:
+            return
+        asked_ns = self._freshness.ask()
+
+        def answered(future: asyncio.Future[Any]) -> None:
+            if not future.cancelled() and future.exception() is None:
+                with self.lock:
+                    self._freshness.answer(asked_ns, int(msgspec.convert(future.result(), Pong).server_ts_ns))
+                    self._tell_trouble()
+
+        self._post("ping", {}, answered)
+
+    def _tell_trouble(self) -> None:
+        """Tells everybody when what they have is no longer provably current, or is again."""
+        has_trouble = bool(self.trouble)
+        if has_trouble != self._has_trouble:
+            self._has_trouble = has_trouble
+            for subscription in self.subscriptions:
+                subscription.tell_change()
 
     def _ask(self, subscription: Subscription) -> None:
         """Asks for a subscription, from its place on."""

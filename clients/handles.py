@@ -64,6 +64,9 @@ class Bell:
         if any(self._wanted in (event.get("client_order_id"), event.get("offer_id")) for event in data["events"]):
             self._event.set()
 
+    def on_end_unseen(self) -> None:
+        """One's own channel does not end."""
+
     def on_change(self) -> None:
         """The subscription became current, or no longer is."""
         self._event.set()

@@ -32,25 +32,33 @@ class Resync(NamedTuple):
 
 
 class _Mark(NamedTuple):
-    """Where a snapshot came among the events."""
+    """Where a snapshot came among the events; the first of all is no interruption."""
 
     seq: int
     data: Any
+    is_first: bool
 
 
 class Pile:
-    """What the socket brought and nobody has taken yet; `has_hole` where something is missing."""
+    """What the socket brought and nobody has taken yet; `has_hole` where something is missing.
+
+    Trades come from elsewhere where they are missing, so they are kept behind a hole. With keeps_snapshots only a snapshot
+    closes it: until then nothing is kept, since what comes behind a hole must not be told as if there were none.
+    """
 
     def __init__(self, *, has_hole: bool, keeps_snapshots: bool) -> None:
         self.items: deque[Any] = deque()
         self.has_hole = has_hole
         self.event = asyncio.Event()
+        self.is_first = True  # nothing was told yet
+        self.holes = 0  # so often too much piled up
         self._keeps_snapshots = keeps_snapshots
 
     def on_snapshot(self, epoch: int, seq: int, data: Any) -> None:
         """What came between the last item and this is not told here."""
         if self._keeps_snapshots:
-            self.items.append(_Mark(seq, data))
+            self.items.append(_Mark(seq, data, self.is_first))
+            self.has_hole = self.is_first = False
         else:
             self.has_hole = True
         self.event.set()
@@ -59,9 +67,15 @@ class Pile:
         """The next ones."""
         if len(self.items) >= MAX_PILE:
             self.items.clear()
-            self.has_hole = True
-        self.items.extend(data["items"] if "items" in data else data["events"])
+            self.has_hole, self.is_first = True, False
+            self.holes += 1
+        if not self.has_hole or not self._keeps_snapshots:
+            self.items.extend(data["items"] if "items" in data else data["events"])
         self.event.set()
+
+    def on_end_unseen(self) -> None:
+        """There may have been more before the end."""
+        self.has_hole = True
 
     def on_change(self) -> None:
         """Wakes who waits, since there may be an end or an error."""
@@ -133,23 +147,22 @@ async def follow_events(core: Core, participant: str) -> AsyncGenerator[PrivateE
     """See Market.events."""
     pile = Pile(has_hole=False, keeps_snapshots=True)
     subscription = core.feed.follow("user", participant, pile)
-    is_beginning = subscription.chain.epoch is None  # the first snapshot is no interruption
+    pile.is_first = subscription.chain.epoch is None  # else somebody follows them already, and its snapshot came before us
+    asked_for = 0  # the hole for which a snapshot was asked
     try:
         while True:
             _raise_if_over(core, subscription)
-            if pile.has_hole:
-                pile.has_hole = False
-                core.feed.ask_anew(subscription)
-            elif pile.items:
+            if pile.items:
                 item = pile.items.popleft()
                 if not isinstance(item, _Mark):
                     yield _event(item)
-                elif is_beginning:
-                    is_beginning = False
-                else:
+                elif not item.is_first:
                     yield _resync(item.seq, item.data)
-            else:
-                await pile.wait()
+                continue
+            if pile.has_hole and pile.holes != asked_for:
+                asked_for = pile.holes
+                core.feed.ask_anew(subscription)
+            await pile.wait()
     finally:
         core.feed.unfollow(subscription, pile)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from clients.build import new_id, operation_of
 from clients.core import Core
-from clients.errors import InvalidRequest, NotFound
+from clients.errors import CpxError, InvalidRequest, NetworkError, NotFound, OrderNotFound
 from clients.handles import AsyncPlaced, Kind, Placed, Progress
 from clients.models import Ack, Offer, Order, Quote, Task, Unsold
 from clients.times import Number, Timely
@@ -157,13 +157,28 @@ class Trading:
 
     @both
     async def cancel_all(self, *, participant: str | None = None) -> tuple[Ack, ...]:
-        """Ends all waiting tasks and takes all plain orders out of their books; offers and what was bought stay."""
-        acks = []
+        """Ends all waiting tasks and takes all plain orders out of their books; offers and what was bought stay.
+
+        What has ended by itself meanwhile is passed over. One that cannot be taken back does not keep the others: its
+        error comes when all were asked for, with the answers so far in `acks`. Only where the exchange cannot be reached
+        does it end at once.
+        """
+        acks: list[Ack] = []
+        faults: list[CpxError] = []
         for kind, name, model, status in (("task", "tasks", Task, "waiting"), ("order", "orders", Order, "live")):
             rows = self._core.pages(name, model, {"participant": participant, "status": status})
             for row in [row async for row in rows]:
                 placed = AsyncPlaced(self._core, kind, row.client_order_id, None, row.participant)  # type: ignore[arg-type,attr-defined]
-                acks.append(await placed.take_back())
+                try:
+                    acks.append(await placed.take_back())
+                except OrderNotFound:
+                    continue
+                except NetworkError as fault:
+                    raise _with_acks(fault, acks, faults) from fault.__cause__
+                except CpxError as fault:
+                    faults.append(fault)
+        if faults:
+            raise _with_acks(faults[0], acks, faults[1:])
         return tuple(acks)
 
     # --- following ---
@@ -233,6 +248,15 @@ class Trading:
     async def unsold_hours(self, offer_id: str, *, participant: str | None = None) -> Unsold:
         """What is open of an offer, period by period."""
         return await self._core.ask("unsold_hours", Unsold, {"offer_id": offer_id, "participant": participant})
+
+
+def _with_acks(fault: CpxError, acks: Sequence[Ack], others: Sequence[CpxError]) -> CpxError:
+    """A fault of one of several commands, which says what became of the others."""
+    fault.acks = tuple(acks)
+    fault.add_note(f"{len(acks)} were taken back before")
+    for other in others:
+        fault.add_note(f"and: {other}")
+    return fault
 
 
 async def _task_terms(core: Core, client_order_id: str | None, terms: Mapping[str, Any]) -> TaskTerms:

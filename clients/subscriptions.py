@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from clients.chain import Chain, Verdict
-from clients.errors import CpxError
+from clients.errors import CpxError, NotFound
 from exchange.protocol.stream import Closed, Delta, Heartbeat, Snapshot, Subscribe, Subscribed
 
 
@@ -19,6 +19,9 @@ class Listener(Protocol):
 
     def on_delta(self, epoch: int, seq: int, data: Any) -> None:
         """The next step."""
+
+    def on_end_unseen(self) -> None:
+        """The channel has ended while we were away: how, we were not told."""
 
     def on_change(self) -> None:
         """It became current, or no longer is; it was refused, or ended."""
@@ -32,6 +35,7 @@ class Subscription:
         self.chain = Chain()
         self.listeners: list[Listener] = []
         self.error: CpxError | None = None  # why the exchange does not have it
+        self.was_live = False
 
     def request(self) -> Subscribe:
         """What to ask for, from our place on."""
@@ -92,8 +96,12 @@ class Subscriptions:
         self._after(subscription, subscription.chain.subscribed(told.epoch, told.seq, told.is_resumed))
 
     def on_refused(self, subscription: Subscription, error: CpxError) -> None:
-        """There is no such channel, or not for us."""
-        subscription.error = error
+        """There is no such channel, or not for us; or no more, where there was one: it has ended while we were away."""
+        if subscription.was_live and isinstance(error, NotFound) and subscription.channel != "user":
+            for listener in list(subscription.listeners):
+                listener.on_end_unseen()
+        else:
+            subscription.error = error
         subscription.chain.refused()
         subscription.tell_change()
 
@@ -122,7 +130,7 @@ class Subscriptions:
         for each in self:
             was_current = each.chain.is_current
             key = f"{each.channel} {each.name or (self.own if each.channel == 'user' else '')}".rstrip()
-            verdict = each.chain.heartbeat(message.epoch, message.seqs.get(key), message.queued)
+            verdict = each.chain.heartbeat(message.epoch, message.seqs.get(key))
             if verdict is Verdict.GAP or was_current != each.chain.is_current:
                 self._after(each, verdict)
 
@@ -136,6 +144,7 @@ class Subscriptions:
         return iter([found for each in sorted(names) if (found := self._all.get((channel, each))) is not None])
 
     def _after(self, subscription: Subscription, verdict: Verdict) -> None:
+        subscription.was_live = subscription.was_live or subscription.chain.is_current
         subscription.tell_change()
         if verdict is Verdict.GAP:
             self._ask(subscription)

@@ -8,7 +8,6 @@ import matching_core
 from exchange.adapters.journal_file import JournalFile, SnapshotFolder, locate, open_log, read_commands
 from exchange.domain.venue import Venue
 from exchange.engine.desk import Desk
-from exchange.engine.journal import make_record
 from exchange.engine.recovery import LoggedCommand
 from exchange.engine.sequencer import Answer, Machine, Sequencer
 from exchange.ports import Sink
@@ -72,10 +71,10 @@ class Run:
                 f"command {logged.seq} in the journal of {self._folder} is {_short(logged.command)}, the inputs now say "
                 f"{_short(command)}: resume with the same files, options and seed, or choose another --out"
             )
-        events = self._machine.apply(make_record(command), command)
+        events = self._machine.apply(logged.record, command)
         for sink in self._sinks:
             sink(self._machine.seq, self.venue.now_ns, command, events)
-        return Answer(self._machine.seq, events)
+        return Answer(self._machine.seq, events, self.venue.now_ns)
 
     def _live(self) -> Sequencer:
         if self._sequencer is None:

@@ -95,8 +95,13 @@ class Budgets(Protocol):
 class Depths(Protocol):
     """Live books whose seq is that of the socket's depth channel. On the loop only."""
 
+    @property
+    def is_broken(self) -> bool:
+        """True after a fault of ours: nothing more is told until a new start."""
+        ...
+
     def depth(self, instrument: str, levels: int) -> Depth:
-        """A book now; DoorError NOT_FOUND for an instrument that is unknown or closed."""
+        """A book now; DoorError NOT_FOUND for an instrument that is unknown or closed, BEHIND where it is broken."""
         ...
 
 

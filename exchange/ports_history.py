@@ -439,7 +439,7 @@ class History(Protocol):
         """The latest bid of that name that was not refused, else the latest refused one."""
 
     def tasks(self, participant: str | None, *, status: str = "", page: Page = FIRST_PAGE) -> list[TaskRow]:
-        """Tasks; status is one of TaskRow's statuses or endings."""
+        """Tasks; status is one of TaskRow's statuses or endings; `unfilled` leaves out what still waits."""
 
     def task(self, participant: str, client_order_id: str) -> TaskRow | None:
         """The latest task of that name that was not refused, else the latest refused one."""
@@ -489,7 +489,7 @@ class History(Protocol):
         """What the account has by the tables, purse by purse."""
 
     def answer(self, seq: int) -> list[Any] | None:
-        """The events of a command that was answered; None for one that nobody asks for again."""
+        """The events of a command that was answered, of a settlement only its sum; None for one that has nothing to tell."""
 
     def participants(self, *, page: Page = FIRST_PAGE) -> list[ParticipantRow]:
         """Everybody, in order of entry."""

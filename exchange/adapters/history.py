@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, case, func, or_, select, true, tuple_
-from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import DatabaseError, InterfaceError, TimeoutError
 
 from exchange.adapters.database import first_line
 from exchange.adapters.statement_rows import statement_of
@@ -63,7 +63,7 @@ class History:
         try:
             with self._engine.connect() as connection:
                 yield connection
-        except (InterfaceError, OperationalError, TimeoutError) as error:
+        except (DatabaseError, InterfaceError, TimeoutError) as error:
             raise HistoryUnavailable(f"the database cannot be read: {first_line(error)}") from error
 
     def _rows(self, kind: type[R], table: Table, page: Page, keys: str, *where: Where) -> list[R]:
@@ -117,9 +117,11 @@ class History:
         return self._named(OrderRow, TABLES["orders"], "status", participant, client_order_id)
 
     def tasks(self, participant: str | None, *, status: str = "", page: Page = FIRST_PAGE) -> list[TaskRow]:
-        """Tasks; status is one of their statuses or endings."""
+        """Tasks; status is one of their statuses or endings, and what still waits is not called unfilled."""
         table = TABLES["tasks"]
         where = _filters(table, **{"ending" if status in TASK_ENDINGS else "status": status})
+        if status == "unfilled":
+            where.append(table.c.ending != "waiting")
         return self._rows(TaskRow, table, page, "seq", _own(table, participant), *where)
 
     def task(self, participant: str, client_order_id: str) -> TaskRow | None:

@@ -352,14 +352,14 @@ class SnapshotFolder:
         return TakenSnapshot(point, blob)
 
     def keep(self, taken: "TakenSnapshot") -> None:
-        """Writes a snapshot; it gets its name only when a fresh venue loaded from the file has the same
-        state.
-        """
+        """Writes a snapshot; it gets its name only when a fresh venue loaded from the file gives the very same one."""
         path = self._folder / snapshot_name(taken.point.seq)
         self._disk.make_folder(self._folder)
         unproven = self._folder / "unproven"
         self._disk.write_file(unproven, build_snapshot(taken.point, taken.blob))
-        load_snapshot(_Unproven(unproven, path.name, taken.point.seq), self._restore)
+        machine, _ = load_snapshot(_Unproven(unproven, path.name, taken.point.seq), self._restore)
+        if machine.venue.snapshot() != taken.blob:  # the state hash leaves idempotency keys out
+            raise SnapshotRefused(f"{path.name} does not load to what it was taken of")
         self._disk.replace(unproven, path)
         self._disk.sync_folder(self._folder)
         for old in list_snapshots(self._folder)[: -self._keep]:

@@ -1,7 +1,7 @@
 """Keys in a file of their own beside the journal: who may come in is no market state (docs/decisions/0009).
 
 Only the SHA-256 of a secret is kept. A secret is 256 random bits, so there is nothing to guess and no slow hash is needed.
-Several processes may use the file (a server, `cpx keys`); what one of them changes the others see at their next look.
+Several processes may use the file (a server, `cpx keys`); what one of them changes the others see within 50 ms.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
-from time import time_ns
+from time import monotonic_ns, time_ns
 
 from sqlalchemy import BigInteger
 from sqlalchemy.orm import registry
@@ -28,6 +28,7 @@ SECRET_BYTES = 32
 _ID_LETTERS = string.ascii_lowercase + string.digits
 _CHANGE_COUNTER = 24  # place in the header of an SQLite file; counts transactions, in the rollback journal mode used here
 _NO_DIGEST = bytes(32)
+LOOK_NS = 50_000_000  # so late a change by another process may be seen
 
 
 class _Table(SQLModel, registry=registry()):
@@ -59,8 +60,10 @@ class KeyRecord(_Table, table=True):
 class KeyFile:
     """The keys of one folder; a `Keys`. Times are those of this machine, not of the venue: expiry is no market event."""
 
-    def __init__(self, folder: Path, clock: Callable[[], int] = time_ns) -> None:
-        """Makes the file where there is none, mode 0600."""
+    def __init__(
+        self, folder: Path, clock: Callable[[], int] = time_ns, look_clock: Callable[[], int] = monotonic_ns
+    ) -> None:
+        """Makes the file where there is none, mode 0600. look_clock never goes back: when the file was last looked at."""
         self._folder, self._clock = folder, clock
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / FILE
@@ -69,6 +72,8 @@ class KeyFile:
         os.fchmod(self._file, 0o600)
         self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10})
         _Table.metadata.create_all(self._engine)
+        self._look_clock = look_clock
+        self._next_look_ns = 0  # 0: at the next question
         self._seen = b""
         self._known: dict[str, tuple[bytes, KeyRow]] = {}
 
@@ -96,13 +101,17 @@ class KeyFile:
                 record.revoked_ns = self._clock()
                 session.add(record)
                 session.commit()
+                self._next_look_ns = 0
             return record.row()
 
     def find(self, secret: str) -> KeyRow | None:
         """The key that this is the secret of; None where it is of none, or of one that is revoked or expired."""
-        self._look()
         _prefix, _, rest = secret.partition("_")
-        known = self._known.get(rest.partition("_")[0])
+        key_id = rest.partition("_")[0]
+        if key_id not in self._known:
+            self._next_look_ns = 0  # one that `cpx keys` has just made opens at once
+        self._look()
+        known = self._known.get(key_id)
         digest = sha256(secret.encode("utf-8", "surrogatepass")).digest()
         expected = known[0] if known else _NO_DIGEST
         return known[1] if compare_digest(digest, expected) and known and self._is_alive(known[1]) else None
@@ -155,13 +164,22 @@ class KeyFile:
         with Session(self._engine) as session:
             session.add(record)
             session.commit()
+            self._next_look_ns = 0
             return record.row(), secret
 
     def _is_alive(self, row: KeyRow) -> bool:
         return not row.is_revoked and (row.expires_ns == 0 or row.expires_ns > self._clock())
 
     def _look(self) -> None:
-        """Reads the keys again where anybody changed the file since."""
+        """Reads the keys again where anybody changed the file since; asked for every frame, so not each time.
+
+        What this process changes is seen at once: whoever commits sets `_next_look_ns` to 0 afterwards, and it is moved on
+        here before the file is read.
+        """
+        now_ns = self._look_clock()
+        if now_ns < self._next_look_ns:
+            return
+        self._next_look_ns = now_ns + LOOK_NS
         counter = os.pread(self._file, 4, _CHANGE_COUNTER)
         if counter == self._seen:
             return

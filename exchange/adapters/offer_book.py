@@ -98,7 +98,9 @@ class OfferBook:
     def amend(self, command: AmendOffer) -> None:
         """AmendOffer was acknowledged: the new price and lots stand in every period that is not over."""
         key = (command.participant, command.offer_id)
-        row = self._open[key]
+        row = self._open.get(key)
+        if row is None:
+            return  # over here already, with nothing left that a new price could be for
         row |= {"lots": command.lots, "price_micro": command.price_micro, "period_prices": "[]"}
         self._touched[key] = None
         self._note("offers", row["seq"], row)
@@ -109,7 +111,9 @@ class OfferBook:
 
     def withdraw(self, command: WithdrawOffer) -> None:
         """WithdrawOffer was acknowledged, after what was open had been reported."""
-        self._end((command.participant, command.offer_id))
+        key = (command.participant, command.offer_id)
+        if key in self._open:
+            self._end(key)
 
     def stop_seller(self, event: MarginShort) -> None:
         """Everything the provider offers leaves at the end of this command."""

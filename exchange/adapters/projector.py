@@ -17,12 +17,12 @@ from exchange.adapters.offer_book import OfferBook
 from exchange.adapters.table_base import Row, json_text
 from exchange.domain import commands as c
 from exchange.domain import events as e
+from exchange.domain.reasons import VenueReason
 from exchange.domain.state import SYSTEM_ACCOUNTS
 from exchange.domain.units import NS_PER_MINUTE, div_floor
 from exchange.protocol.codec import event_bytes
 
-# Never asked for again: the clock has no client, and a settlement is found in the tables.
-WITHOUT_ANSWER = (c.AdvanceTime, c.SettlePeriod)
+KEY_REUSED = VenueReason.KEY_REUSED.name
 TRADE_KIND, TASK_REFERENCE = "trade", "task:"
 
 
@@ -54,6 +54,20 @@ class _Command:
     paid_for: str = ""  # reference of the last payment for a trade: tells a task's trade from a bid's
     leases: dict[tuple[str, str], int] = field(default_factory=dict)  # task -> first obligation of its block
     settled: dict[int, tuple[Row, e.Settled]] = field(default_factory=dict)
+
+
+def _answer_to_keep(command: Any, events: Sequence[Any]) -> Sequence[Any]:
+    """What somebody who asks again is told: of a settlement its sum, since the rest of it stands in the tables.
+
+    The clock has nothing to tell.
+    """
+    if events and type(events[0]) is e.Refused:
+        return events
+    if type(command) is c.AdvanceTime:
+        return ()
+    if type(command) is c.SettlePeriod:
+        return [event for event in events if type(event) is e.PeriodSettled]
+    return events
 
 
 class Projector:
@@ -107,10 +121,11 @@ class Projector:
     def take(self, seq: int, ts_ns: int, command: Any, events: Sequence[Any]) -> None:
         """One applied command; O(events)."""
         first = type(events[0]) if events else None
-        if first is e.Replayed:
-            return
-        if events and (first is e.Refused or not isinstance(command, WITHOUT_ANSWER)):
-            self._batch.add("answers", {"seq": seq, "ts_ns": ts_ns, "events": event_bytes(events)})
+        if first is e.Replayed or (first is e.Refused and events[0].reason == KEY_REUSED):
+            return  # what that name stands for came earlier, and nothing has changed
+        answer = _answer_to_keep(command, events)
+        if answer:
+            self._batch.add("answers", {"seq": seq, "ts_ns": ts_ns, "events": event_bytes(answer)})
         self._now = _Command(seq, ts_ns, command)
         if first is e.Refused:
             self._refused(events[0])

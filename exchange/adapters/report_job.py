@@ -12,7 +12,6 @@ from pathlib import Path
 from exchange.adapters.exporters import export_all
 from exchange.adapters.journal_file import read_commands
 from exchange.domain.venue import Venue
-from exchange.engine.journal import make_record
 from exchange.engine.sequencer import Machine
 from exchange.projections import Projections
 
@@ -28,7 +27,7 @@ def write_reports(folder: Path, out: Path, until_seq: int) -> None:
     machine = Machine(venue)
     if until_seq > 0:
         for logged in read_commands(folder):
-            events = machine.apply(make_record(logged.command), logged.command)
+            events = machine.apply(logged.record, logged.command)
             projections.on_command(logged.seq, venue.now_ns, logged.command, events)
             if logged.seq >= until_seq:
                 break

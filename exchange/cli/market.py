@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from clients.session import Sent
 
 JSON_SCHEMA = 1  # raised when a key of --json changes its meaning
-NO_SERVER, NO_PERMISSION, SAID_NO = 69, 77, 1
+NO_SERVER, TAKEN, NO_PERMISSION, SAID_NO = 69, 76, 77, 1
+NOT_REPEATED = ("key", "as_json", "explain")  # a secret, and how a command shows itself
 NO_LIMIT = 100_000  # columns where the output is no terminal: every line as wide as its content
 
 EXIT_CODES = (
     "Exit codes: 0 done, 2 an option is wrong or a yes is missing, 65 the exchange refuses, 66 there is no such thing, "
-    "69 no exchange answers, 75 the outcome is unknown or it is busy (send the same again), 77 the key may not."
+    "69 no exchange answers, 75 the outcome is unknown or it is busy (send the same again), 76 your id stands for another "
+    "purchase or offer, which is shown, 77 the key may not."
 )
 
 Url = Annotated[
@@ -47,8 +49,9 @@ Limit = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most
 class Market:
     """One connection to an exchange; every answer is plain JSON data, as it came over the wire."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(self, client: Any, url: str | None = None) -> None:
+        """url: the address that was typed, which a next command needs as well."""
+        self._client, self._url = client, url
         self._venue: dict[str, Any] | None = None
 
     def ask(self, operation: str, /, **arguments: Any) -> dict[str, Any]:
@@ -71,6 +74,15 @@ class Market:
                 break
         return found
 
+    def find(self, operation: str, /, **arguments: Any) -> dict[str, Any] | None:
+        """The same as ask; None where there is no such thing."""
+        from clients.errors import NotFound
+
+        try:
+            return self.ask(operation, **arguments)
+        except NotFound:
+            return None
+
     def watch_book(self, instrument: str, levels: int) -> Iterator[dict[str, Any]]:
         """The book now and after each change, `is_live` False with what was last known while it is not current.
 
@@ -83,12 +95,16 @@ class Market:
         while not book.is_closed:
             try:
                 book.ready()
-                for top in book.changes():
-                    sides = {"bids": _levels(book.bids, levels), "asks": _levels(book.asks, levels)}
-                    last = {"instrument": instrument, "epoch": top.epoch, "seq": top.seq, **sides}
+                for _ in book.changes():
+                    last = {"instrument": instrument, **_one_look(book, levels)}
                     yield {**last, "is_live": True}
             except StaleBook:
                 yield {**last, "is_live": False}
+
+    def suggest(self, *words: str, participant: str | None = None) -> None:
+        """A next command for the same exchange, and for the same participant where one was named."""
+        whose = ("--participant", participant) if participant else ()
+        suggest(*words, *whose, *(("--url", self._url) if self._url else ()))
 
     @property
     def venue(self) -> dict[str, Any]:
@@ -130,6 +146,16 @@ def _levels(side: Sequence[Any], levels: int) -> list[list[str]]:
     return [[format(level.price, "f"), format(level.cards, "f")] for level in side[:levels]]
 
 
+def _one_look(book: Any, levels: int) -> dict[str, Any]:
+    """Place and levels of one state: the book goes on meanwhile, so what changed between two looks is looked at again."""
+    top = book.top
+    while True:
+        bids, asks = book.bids, book.asks
+        before, top = top, book.top
+        if (before.epoch, before.seq) == (top.epoch, top.seq):
+            return {"epoch": top.epoch, "seq": top.seq, "bids": _levels(bids, levels), "asks": _levels(asks, levels)}
+
+
 @contextmanager
 def market(url: str | None, key: str | None, explain: bool) -> Iterator[Market]:
     """A connection; whatever goes wrong ends with one line that says what to do next, and an exit code."""
@@ -138,7 +164,7 @@ def market(url: str | None, key: str | None, explain: bool) -> Iterator[Market]:
 
     try:
         with Client(url=url, key=key, on_request=_explain if explain else None) as client:
-            yield Market(client)
+            yield Market(client, url)
     except CpxError as error:
         end_with(error)
     except KeyboardInterrupt:
@@ -205,13 +231,36 @@ def suggest(*words: str) -> None:
     note(f"next: ./cpx {shlex.join(words)}")
 
 
+def typed_again(ctx: typer.Context, command: str, leave_out: Sequence[str] = (), **instead: str) -> list[str]:
+    """A command line with every option that was given to this one; `instead`: option -> what it says now."""
+    words = [command]
+    for option in ctx.command.params:
+        name = option.name or ""
+        value = instead.get(name, ctx.params.get(name))
+        if name in NOT_REPEATED or name in leave_out or value is None or value is False:
+            continue
+        if option.param_type_name == "argument":
+            words.append(str(value))
+        elif value is True:
+            words.append(option.opts[0])
+        elif name in instead or value != option.default:
+            words += [option.opts[0], str(value)]
+    return words
+
+
+def show_repeat(what: str, words: Sequence[str]) -> None:
+    """The command that does the same once more without doing it twice; said before it is sent, since no answer may come."""
+    note(f"{what} once, however often it is sent: ./cpx {shlex.join(words)}")
+
+
 def ask_leave(is_given: bool, question: str, nothing: str) -> None:
     """Goes on only with a yes; without a terminal to ask on, `--yes` is needed (exit code 2); a no ends with 1."""
     if is_given:
         return
     if not sys.stdin.isatty():
         fail(f"{nothing}: there is no terminal to ask on; look at the plan and say it again with --yes", USAGE)
-    if not typer.confirm(question, default=False, err=True):
+    typer.echo(f"{question} [y/N]: ", nl=False, err=True)  # typer's own question writes to stdout, which is for results
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         note(f"{nothing}: you said no")
         raise typer.Exit(SAID_NO)
 

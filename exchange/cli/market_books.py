@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from exchange.cli.drawing import Hour, can_draw, draw
-from exchange.cli.market import AsJson, Explain, Market, Secret, Url, market, print_json, print_table, suggest
+from exchange.cli.market import AsJson, Explain, Market, Secret, Url, market, print_json, print_table
 from exchange.cli.moments import day as day_of
 from exchange.cli.running import NO_INPUT, USAGE, fail, note
 
@@ -50,7 +50,7 @@ def book(
             typer.echo(line)
         best = depth["asks"][0] if depth["asks"] else None
         if best:
-            suggest("buy", best[1], "--instrument", instrument, "--cap", best[0])
+            venue.suggest("buy", best[1], "--instrument", instrument, "--cap", best[0])
 
 
 def book_lines(depth: dict[str, Any], note_text: str = "") -> list[str]:
@@ -210,4 +210,4 @@ def _show_curve(venue: Market, families: list[dict[str, Any]], hours: list[dict[
     if cheapest:
         instrument = f"{cheapest['ask_family']}/{cheapest['period']}"
         print_table("", ("cheapest hour", ">ask", ">cards"), [(instrument, cheapest["ask"], cheapest["ask_cards"])])
-        suggest("book", instrument)
+        venue.suggest("book", instrument)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from exchange.cli.market import (
+    TAKEN,
     AsJson,
     Explain,
     Market,
@@ -22,10 +24,11 @@ from exchange.cli.market import (
     market,
     print_json,
     print_table,
-    suggest,
+    show_repeat,
+    typed_again,
 )
-from exchange.cli.moments import moment, shown
-from exchange.cli.running import NO_INPUT, USAGE, fail, note
+from exchange.cli.moments import VenueTime, moment, shown
+from exchange.cli.running import DATA_ERROR, NO_INPUT, USAGE, fail, note
 from exchange.projections.words import reason_in_words
 
 preview_command = typer.Typer(add_completion=False)
@@ -51,6 +54,7 @@ Green = Annotated[str | None, typer.Option("--green", help="Share of green power
 
 @preview_command.command()
 def preview(
+    ctx: typer.Context,
     cards: Cards,
     chips: Chips = "",
     hours: Hours = "1",
@@ -85,13 +89,14 @@ def preview(
         if as_json:
             print_json("preview", quote=quote)
             return
-        _show_quote(venue, quote, to_stderr=False)
+        _show_quote(venue, terms, quote, to_stderr=False)
         if quote["fills"]:
-            suggest("buy", *_typed(cards, chips, hours, deadline, access, latency, cap, budget))
+            venue.suggest(*typed_again(ctx, "buy", leave_out=("url",), **_absolute(terms, venue.time)))
 
 
 @buy_command.command()
 def buy(
+    ctx: typer.Context,
     cards: Cards,
     chips: Chips = "",
     hours: Hours = "1",
@@ -126,30 +131,25 @@ def buy(
     with market(url, key, explain) as venue:
         order_id = name or new_id("cli")
         if instrument is not None:
-            _bid(venue, cards, instrument, cap, order_id, participant, yes, as_json)
+            _bid(ctx, venue, cards, instrument, cap, order_id, participant, yes, as_json)
             return
         terms = _terms(
             venue, cards, chips, hours, deadline, start, access, latency, cap, budget, lane, shape, data, data_region,
             regions, green, participant,
         )  # fmt: skip
         quote = venue.ask("preview_task", client_order_id=order_id, **terms)
-        if not as_json:
-            _show_quote(venue, quote, to_stderr=False)
+        _show_quote(venue, terms, quote, to_stderr=as_json)
         wait = f"let it wait and hold {amount(quote['hold'])} yuan?"
         ask_leave(yes, f"buy for {amount(quote['total'])} yuan?" if quote["fills"] else wait, "nothing was bought")
-        note(f"id {order_id}: the same command with --id {order_id} buys nothing twice")
-        ack = venue.ask("submit_task", client_order_id=order_id, **terms)
-        if as_json:
-            print_json("buy", client_order_id=order_id, quote=quote, ack=ack)
-            return
-        typer.echo(f"{order_id}: {ack['status'].lower()}")
-        _show_fills(ack)
-        suggest(*(("leases",) if ack["status"] == "FILLED" else ("tasks",)))
+        show_repeat("this buys", typed_again(ctx, "buy", name=order_id, **_absolute(terms, venue.time)))
+        ack = _send(venue, "submit_task", order_id, terms, quote, as_json)
+        if ack is not None:
+            venue.suggest("leases" if ack["status"] == "FILLED" else "tasks", participant=participant)
 
 
 def _bid(
-    venue: Market, cards: str, instrument: str, cap: str | None, order_id: str, participant: str | None, yes: bool,
-    as_json: bool,
+    ctx: typer.Context, venue: Market, cards: str, instrument: str, cap: str | None, order_id: str,
+    participant: str | None, yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """A plain order in one book."""
     if cap is None:
@@ -159,19 +159,69 @@ def _bid(
         "participant": participant,
     }  # fmt: skip
     depth = venue.ask("depth", instrument=instrument, levels=3)
-    if not as_json:
-        asks = ", ".join(f"{size} at {price}" for price, size in depth["asks"]) or "none"
-        row = (instrument, terms["cards"] or "", terms["price"] or "", asks)
-        print_table("plan: a bid in one book", ("instrument", ">cards", ">yuan/card-h", "asks now"), [row])
+    asks = ", ".join(f"{size} at {price}" for price, size in depth["asks"]) or "none"
+    row = (instrument, terms["cards"] or "", terms["price"] or "", asks)
+    columns = ("instrument", ">cards", ">yuan/card-h", "asks now")
+    print_table("plan: a bid in one book", columns, [row], to_stderr=as_json)
     ask_leave(yes, f"bid for {cards} cards at {cap}?", "nothing was bought")
-    note(f"id {order_id}: the same command with --id {order_id} buys nothing twice")
-    ack = venue.ask("place_order", client_order_id=order_id, **terms)
+    show_repeat("this bids", typed_again(ctx, "buy", name=order_id))
+    ack = _send(venue, "place_order", order_id, terms, None, as_json)
+    if ack is not None:
+        venue.suggest(*(("leases",) if ack["status"] == "FILLED" else ("cancel", order_id)), participant=participant)
+
+
+def _send(
+    venue: Market, operation: str, order_id: str, terms: dict[str, Any], quote: dict[str, Any] | None, as_json: bool
+) -> dict[str, Any] | None:
+    """Sends it and shows the answer, which is None where that was all there is to say; an id that is taken ends it."""
+    from clients.errors import DuplicateId
+
+    try:
+        ack = venue.ask(operation, client_order_id=order_id, **terms)
+    except DuplicateId:
+        _end_taken(venue, order_id, terms["participant"], quote, as_json)
     if as_json:
-        print_json("buy", client_order_id=order_id, quote=None, ack=ack)
-        return
-    typer.echo(f"{order_id}: {ack['status'].lower()}")
+        print_json("buy", client_order_id=order_id, quote=quote, ack=ack)
+        return None
+    again = " (the answer of the first time; nothing was bought now)" if ack["replayed"] else ""
+    typer.echo(f"{order_id}: {ack['status'].lower()}{again}")
     _show_fills(ack)
-    suggest("cancel", order_id)
+    return ack
+
+
+def _end_taken(
+    venue: Market, order_id: str, participant: str | None, quote: dict[str, Any] | None, as_json: bool
+) -> NoReturn:
+    """What an id that is taken stands for, and the exit code of that; another id might buy the same need twice."""
+    whose = {"client_order_id": order_id, "participant": participant}
+    found = {kind: row for kind in ("task", "order") if (row := venue.find(kind, **whose)) is not None}
+    if as_json:
+        print_json("buy", client_order_id=order_id, quote=quote, ack=None, stands_for=found)
+    elif "task" in found:
+        print_table(f"{order_id} is a task of yours already", ("", ""), _task_rows(found["task"], venue.time))
+    elif "order" in found:
+        print_table(f"{order_id} is a bid of yours already", ("", ""), _order_rows(found["order"]))
+    if not found:
+        fail(f"{order_id} was refused before with other terms: nothing was bought, then or now; see ./cpx tasks", TAKEN)
+    fail(f"{order_id} stands for what is shown, with other terms than these: nothing more was bought", TAKEN)
+
+
+def _task_rows(task: dict[str, Any], at: VenueTime) -> list[tuple[str, str]]:
+    cost = sum(Decimal(task[part]) for part in ("compute", "moving", "fee"))
+    return [
+        ("status", task["status"]), ("what", f"{task['cards']} x {','.join(task['chips'])} for {task['hours']} h"),
+        ("deadline", exactly(task["deadline"], at)),
+        ("filled", f"{task['filled_card_hours']} of {task['asked_card_hours']} card-hours"),
+        ("cost so far, yuan", amount(f"{cost:f}")),
+        ("where or why not", task["instrument"] or task["message"] or task["reason"]),
+    ]  # fmt: skip
+
+
+def _order_rows(order: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("status", order["status"]), ("instrument", order["instrument"]),
+        ("what", f"{order['cards']} cards at {order['price']} yuan per card-hour"), ("filled cards", order["filled_cards"]),
+    ]  # fmt: skip
 
 
 def _terms(
@@ -218,16 +268,18 @@ def new_id(prefix: str) -> str:
     return f"{prefix}-{secrets.token_hex(6)}"
 
 
-def _typed(
-    cards: str, chips: str, hours: str, deadline: str, access: str, latency: str | None, cap: str | None, budget: str | None
-) -> list[str]:
-    words = [cards, "--chip", chips, "--hours", hours, "--deadline", deadline, "--access", access]
-    for option, text in (("--latency", latency), ("--cap", cap), ("--budget", budget)):
-        words += [option, text] if text else []
-    return words
+def exactly(text: str, at: VenueTime) -> str:
+    """A time of the wire in the venue's zone, to be typed: the same moment whenever that is."""
+    return datetime.fromisoformat(text).astimezone(at.zone).isoformat()
 
 
-def _show_quote(venue: Market, quote: dict[str, Any], *, to_stderr: bool) -> None:
+def _absolute(terms: dict[str, Any], at: VenueTime) -> dict[str, str]:
+    """The options that say a time, as moments: `+1d` would be another one at the next run."""
+    times = {"deadline": terms["deadline"], "start": terms["earliest_start"]}
+    return {option: exactly(text, at) for option, text in times.items() if text is not None}
+
+
+def _show_quote(venue: Market, terms: dict[str, Any], quote: dict[str, Any], *, to_stderr: bool) -> None:
     """The plan: where, when, for how much; or the reason, and per dimension what would do."""
     at = venue.time
     if quote["fills"]:
@@ -239,11 +291,14 @@ def _show_quote(venue: Market, quote: dict[str, Any], *, to_stderr: bool) -> Non
             ("total, yuan", amount(quote["total"])), ("per card-hour, delivered, without fee", quote["per_card_hour"]),
         ]  # fmt: skip
     else:
-        rows = [("not now", f"{reason_in_words(quote['why_not'])} ({quote['why_not']})"), ("what binds", quote["binding"])]
+        rows = [("not now", f"{reason_in_words(quote['why_not'])} ({quote['why_not']})")]
+        rows += [("what binds", quote["binding"])] if quote["binding"] else []
         rows += [
             (f"{found['dimension']} {found['change']} would do", f"{amount(found['delivered'])} yuan   {found['instrument']}")
             for found in quote["relaxations"]
         ]
+    rows += [("not before", text) for name, text in _absolute(terms, at).items() if name == "start"]
+    rows.append(("done by", exactly(terms["deadline"], at)))
     rows += [("held while it waits, yuan", amount(quote["hold"])), ("your free cash, yuan", amount(quote["free"]))]
     print_table("plan (indicative: the market moves on)", ("", ""), rows, to_stderr=to_stderr)
 
@@ -280,17 +335,23 @@ def cancel(
         targets = _targets(venue, name, participant)
         if everything and targets:
             ask_leave(yes, f"cancel {len(targets)} of them?", "nothing was canceled")
-        done = []
-        for operation, field, reference in targets:
-            send = venue.attempt if everything else venue.ask
-            ack = send(operation, **{field: reference}, participant=participant)
-            done.append({"operation": operation, "id": reference, "ack": ack})
-            if not as_json:
+        done: list[dict[str, Any]] = []
+        refused = 0
+        try:
+            for operation, field, reference in targets:
+                send = venue.attempt if everything else venue.ask
+                ack = send(operation, **{field: reference}, participant=participant)
+                done.append({"operation": operation, "id": reference, "ack": ack})
                 is_refused = ack["status"] in ("REJECTED", "DENIED")
-                typer.echo(f"{reference}: " + (f"not canceled: {ack['message']}" if is_refused else ack["status"].lower()))
-        if as_json:
-            print_json("cancel", items=done)
-        elif not done:
+                refused += is_refused
+                if not as_json:
+                    typer.echo(f"{reference}: " + (f"not canceled: {ack['message']}" if is_refused else ack["status"].lower()))
+        finally:  # also where one of them fails: those before it are canceled
+            if as_json:
+                print_json("cancel", items=done)
+        if refused:
+            fail(f"{refused} of {len(done)} were not canceled: ./cpx tasks and ./cpx orders say what they became", DATA_ERROR)
+        if not done and not as_json:
             note("nothing waits and nothing is live")
 
 

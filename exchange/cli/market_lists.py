@@ -11,6 +11,7 @@ from exchange.cli.market import (
     AsJson,
     Explain,
     Limit,
+    Market,
     Participant,
     Secret,
     Url,
@@ -18,7 +19,6 @@ from exchange.cli.market import (
     market,
     print_json,
     print_table,
-    suggest,
 )
 from exchange.cli.moments import shown
 from exchange.cli.running import note
@@ -55,7 +55,7 @@ def instruments(
         rows = [(row["family"], row["first_period"], row["last_period"], str(row["periods"])) for row in found]
         _show("families", ("family", "first hour, UTC", "last hour, UTC", ">hours"), rows, "no family is listed like that")
         if found:
-            suggest("book", f"{found[0]['family']}/{found[0]['first_period']}")
+            venue.suggest("book", f"{found[0]['family']}/{found[0]['first_period']}")
 
 
 @orders_command.command()
@@ -88,7 +88,7 @@ def orders(
             for row in found
         ]  # fmt: skip
         _show("orders", columns, rows, "no orders")
-        _suggest_for(found, "live", "cancel", participant)
+        _suggest_for(venue, found, "live", "cancel", participant)
 
 
 @tasks_command.command()
@@ -120,7 +120,7 @@ def tasks(
             for row in found
         ]  # fmt: skip
         _show("tasks", columns, rows, "no tasks")
-        _suggest_for(found, "waiting", "cancel", participant)
+        _suggest_for(venue, found, "waiting", "cancel", participant)
 
 
 @offers_command.command()
@@ -152,7 +152,7 @@ def offers(
             for row in found
         ]  # fmt: skip
         _show("offers", columns, rows, "no offers")
-        _suggest_for(found, "open", "cancel", participant)
+        _suggest_for(venue, found, "open", "cancel", participant)
 
 
 @leases_command.command()
@@ -184,7 +184,7 @@ def leases(
         ]  # fmt: skip
         _show("leases", columns, rows, "no leases")
         if found:
-            suggest("statement", "today", *_whose(participant))
+            venue.suggest("statement", "today", participant=participant)
 
 
 def _show(title: str, columns: tuple[str, ...], rows: Sequence[Sequence[str]], nothing: str) -> None:
@@ -194,13 +194,11 @@ def _show(title: str, columns: tuple[str, ...], rows: Sequence[Sequence[str]], n
         note(nothing)
 
 
-def _suggest_for(found: list[dict[str, Any]], status: str, command: str, participant: str | None) -> None:
+def _suggest_for(
+    venue: Market, found: list[dict[str, Any]], status: str, command: str, participant: str | None
+) -> None:
     """The command on the first row that it would do something for."""
     for row in found:
         if row["status"] == status:
-            suggest(command, row.get("client_order_id") or row["offer_id"], *_whose(participant))
+            venue.suggest(command, row.get("client_order_id") or row["offer_id"], participant=participant)
             return
-
-
-def _whose(participant: str | None) -> tuple[str, ...]:
-    return ("--participant", participant) if participant else ()

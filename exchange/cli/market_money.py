@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from exchange.cli.market import (
     AsJson,
     Explain,
     Limit,
+    Market,
     Participant,
     Secret,
     Url,
@@ -24,7 +26,6 @@ from exchange.cli.market import (
     market,
     print_json,
     print_table,
-    suggest,
 )
 from exchange.cli.market_buy import wire
 from exchange.cli.moments import VenueTime, moment, shown, venue_time
@@ -60,19 +61,20 @@ def statement(
     """
     if as_csv and as_json:
         fail("--csv or --json, one of them", USAGE)
+    if out is not None and not (as_csv or as_json):
+        fail("-o writes --csv or --json: say which", USAGE)
+    if out is not None and out.is_dir():
+        fail(f"{out} is a folder: name a file in -o", CANNOT_CREATE)
     with market(url, key, explain) as venue:
         date = day_of(day, venue.time, "DAY").isoformat()
         found = venue.ask("statement", day=date, participant=participant)
-        at = venue.time
+        if not (as_csv or as_json):
+            _show_statement(venue, found, participant)
     if as_json:
         content = {"schema": JSON_SCHEMA, "kind": "statement", "statement": found}
         _put(out, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     elif as_csv:
         _put(out, _csv(found))
-    elif out is not None:
-        fail("-o writes --csv or --json: say which", USAGE)
-    else:
-        _show_statement(found, at)
 
 
 def _put(out: Path | None, text: str) -> None:
@@ -85,6 +87,8 @@ def _put(out: Path | None, text: str) -> None:
         partial.write_text(text, encoding="utf-8", newline="")
         partial.replace(out)
     except OSError as error:
+        with suppress(OSError):  # what is in the way of the file may be in the way of this one
+            partial.unlink(missing_ok=True)
         fail(f"{out} cannot be written ({error.strerror}): choose another -o", CANNOT_CREATE)
     note(f"written to {out}")
 
@@ -107,7 +111,8 @@ def _cell(value: Any) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "@", "\t") else text
 
 
-def _show_statement(found: dict[str, Any], at: VenueTime) -> None:
+def _show_statement(venue: Market, found: dict[str, Any], participant: str | None) -> None:
+    at = venue.time
     final = "" if found["is_final"] else ", the day is not over"
     purses = [(name, amount(found["opening"][name]), amount(found["closing"][name])) for name in PURSES]
     print_table(f"{found['participant']} on {found['day']}{final}, yuan", ("purse", ">opening", ">closing"), purses)
@@ -122,7 +127,8 @@ def _show_statement(found: dict[str, Any], at: VenueTime) -> None:
         for line in found["lines"]
     ]  # fmt: skip
     print_table("", ("when", "what", "with", ">amount", "for", "instrument"), rows)
-    suggest("statement", found["day"], "--csv", "-o", f"statement-{found['day']}.csv")
+    file = f"statement-{found['day']}.csv"
+    venue.suggest("statement", found["day"], "--csv", "-o", file, participant=participant)
 
 
 # --- keys ---
@@ -193,8 +199,8 @@ def _show_keys(action: KeyAction, items: list[dict[str, Any]], secret: str, as_j
     if secret:
         typer.echo(secret)
         note("this secret is shown once: put it into CPX_KEY or ~/.config/cpx/client.toml")
-    elif action is KeyAction.list and rows:
-        suggest("keys", "revoke", items[0]["key_id"])
+    elif action is KeyAction.list:
+        note("a new one: ./cpx keys add --participant NAME --scopes read,trade; to end one: ./cpx keys revoke KEY")
 
 
 def real_time() -> VenueTime:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
 from exchange.cli.market import (
+    TAKEN,
     AsJson,
     Explain,
     Market,
@@ -22,7 +23,8 @@ from exchange.cli.market import (
     market,
     print_json,
     print_table,
-    suggest,
+    show_repeat,
+    typed_again,
 )
 from exchange.cli.market_buy import new_id, wire
 from exchange.cli.moments import moment, shown
@@ -34,6 +36,7 @@ MAX_DAYS = 31
 
 @sell_command.command()
 def sell(
+    ctx: typer.Context,
     cards: str = typer.Argument(..., metavar="CARDS", help="How many cards."),
     site: str = typer.Option(..., help="Your site they stand in."),
     chip: str = typer.Option(..., help="Which chip."),
@@ -73,25 +76,54 @@ def sell(
         _show_plan(venue, terms, windows, to_stderr=as_json)
         ask_leave(yes, "offer this?", "nothing was offered")
         first_id = name or new_id("cli")
-        done = []
+        begin, finish = (when.isoformat() for when in windows[0])
+        show_repeat("this offers", typed_again(ctx, "sell", name=first_id, start=begin, end=finish))
+        _place(venue, first_id, windows, terms, as_json)
+        if not as_json:
+            venue.suggest("offers", "--status", "open", participant=participant)
+
+
+def _place(
+    venue: Market, first_id: str, windows: list[tuple[datetime, datetime]], terms: dict[str, Any], as_json: bool
+) -> None:
+    """One offer after the other; the first that is refused ends it, after those that stand are told."""
+    from clients.errors import DuplicateId
+
+    done: list[dict[str, Any]] = []
+    try:
         for place, (first, last) in enumerate(windows):
             offer_id = first_id if place == 0 else f"{first_id}.{place + 1}"
-            ack = venue.ask("place_offer", offer_id=offer_id, start=wire(first), end=wire(last), **terms)
+            try:
+                ack = venue.ask("place_offer", offer_id=offer_id, start=wire(first), end=wire(last), **terms)
+            except DuplicateId:
+                _end_taken(venue, offer_id, terms["participant"])
             done.append({"offer_id": offer_id, "ack": ack})
             if not as_json:
-                typer.echo(f"{offer_id}: {ack['status'].lower()}")
+                again = " (the answer of the first time; nothing more was offered)" if ack["replayed"] else ""
+                typer.echo(f"{offer_id}: {ack['status'].lower()}{again}")
+    finally:  # also where one of them fails: those before it stand
         if as_json:
             print_json("sell", items=done)
-            return
-        note(f"the same command with --id {first_id} offers nothing twice")
-        suggest("offers", "--status", "open", *(("--participant", participant) if participant else ()))
+        if len(done) < len(windows) > 1:
+            note(f"{len(done)} of {len(windows)} offers were placed; what comes behind the one below was not sent")
+
+
+def _end_taken(venue: Market, offer_id: str, participant: str | None) -> NoReturn:
+    """What an id that is taken stands for, and the exit code of that; another id might offer the same cards twice."""
+    rows = [row for row in venue.rows("offers", 100_000, participant=participant) if row["offer_id"] == offer_id]
+    if not rows:
+        fail(f"{offer_id} was refused before with other terms: nothing was offered, then or now; see ./cpx offers", TAKEN)
+    row = rows[0]
+    what = f"{row['cards']} x {row['chip']} of {row['site']} over {row['periods']} periods"
+    sold = f"{row['status']}, {row['sold_card_hours']} card-hours sold"
+    fail(f"{offer_id} is an offer of yours already, with other terms: {what} ({sold}); nothing more was offered", TAKEN)
 
 
 def _windows(venue: Market, start: str, end: str, days: int) -> list[tuple[datetime, datetime]]:
     """(first, end) of every offer: whole delivery periods, exit code 2 where they are not."""
     at = venue.time
-    first = moment(start, at, "--from")
-    last = moment(end, at, "--to", after=first)
+    first = moment(start, at, "--from").astimezone(at.zone)
+    last = moment(end, at, "--to", after=first).astimezone(at.zone)
     minutes = venue.venue["period_min"]
     for option, when in (("--from", first), ("--to", last)):
         if (when.hour * 60 + when.minute) % minutes or when.second or when.microsecond:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from exchange.cli.running import CANNOT_CREATE, NO_ROOM, USAGE, Engine, choose_e
 if TYPE_CHECKING:
     import socket
 
+    from exchange.cli.crowd_watch import CrowdWatch
     from exchange.server import Exchange, ServeSettings
 
 command = typer.Typer(add_completion=False)
@@ -29,7 +29,6 @@ command = typer.Typer(add_completion=False)
 DEFAULT_FOLDER, DEMO_FOLDER = "cpx-data", "cpx-serve-demo"
 DEFAULT_PORT = 8787
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-CROWD_STOP_S = 10
 
 
 class ClockKind(StrEnum):
@@ -155,7 +154,7 @@ async def _serve(plan: Plan, listener: socket.socket) -> int:
     except OSError as error:
         what = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
         fail(f"{plan.settings.folder} cannot be used ({what}): choose another --folder", NO_ROOM)
-    crowd: subprocess.Popen[bytes] | None = None
+    crowd: CrowdWatch | None = None
     try:
         web = _web_server(exchange, plan.settings)
         loop = asyncio.get_running_loop()
@@ -170,8 +169,11 @@ async def _serve(plan: Plan, listener: socket.socket) -> int:
         _tell(exchange, plan, url)
         await serving
     finally:
-        _stop_crowd(crowd)
-        await exchange.close()
+        try:
+            if crowd is not None:
+                await crowd.stop()
+        finally:
+            await exchange.close()
     if exchange.halted_by_fault:
         note(f"cpx: {exchange.halted_by_fault}")
         return VenueHalted.exit_code
@@ -184,6 +186,7 @@ def _web_server(exchange: Exchange, settings: ServeSettings) -> Any:
 
     import uvicorn
 
+    from exchange.gateways.rest.transport import protocol_for
     from exchange.gateways.stream.transport import StreamProtocol
 
     class WebServer(uvicorn.Server):
@@ -206,7 +209,7 @@ def _web_server(exchange: Exchange, settings: ServeSettings) -> Any:
     limits = settings.limits
     return WebServer(
         uvicorn.Config(
-            exchange.app, loop="none", http="httptools", ws=StreamProtocol, ws_per_message_deflate=False,
+            exchange.app, loop="none", http=protocol_for(limits), ws=StreamProtocol, ws_per_message_deflate=False,
             ws_max_size=limits.frame_bytes, ws_max_queue=16, ws_ping_interval=20, ws_ping_timeout=20, lifespan="off",
             log_config=None, access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=5,
             timeout_graceful_shutdown=5, h11_max_incomplete_event_size=16 * 1024, backlog=2048,
@@ -219,22 +222,15 @@ def _url(host: str, listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _start_crowd(exchange: Exchange, plan: Plan, url: str) -> subprocess.Popen[bytes]:
+def _start_crowd(exchange: Exchange, plan: Plan, url: str) -> CrowdWatch:
     """The demo's participants, in a process of their own: they know the address and the operator's key, no more."""
+    from exchange.cli.crowd_watch import CrowdWatch
+
     environment = {**os.environ, "CPX_URL": url, "CPX_KEY": exchange.operator_key()}
     arguments = ["--seed", str(plan.seed), "--folder", str(plan.settings.folder)]
-    return subprocess.Popen([sys.executable, "-m", "exchange.replay.crowd", *arguments], env=environment, stdout=sys.stderr)
-
-
-def _stop_crowd(crowd: subprocess.Popen[bytes] | None) -> None:
-    if crowd is None or crowd.poll() is not None:
-        return
-    crowd.terminate()
-    try:
-        crowd.wait(CROWD_STOP_S)
-    except subprocess.TimeoutExpired:
-        crowd.kill()
-        crowd.wait()
+    watch = CrowdWatch([sys.executable, "-m", "exchange.replay.crowd", *arguments], environment)
+    watch.start()
+    return watch
 
 
 def _tell(exchange: Exchange, plan: Plan, url: str) -> None:

@@ -27,7 +27,7 @@ from exchange.domain.offers import place_listed, release_blocks
 from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Attestation, Participant, Site, TaskEntry
 from exchange.domain.tasks import drain, end_task, expire, explain_dying, reroute
-from exchange.domain.units import NS_PER_DAY, PPM
+from exchange.domain.units import NS_PER_DAY, NS_PER_HOUR, PPM
 from matching_core.enums import Kind, Op
 from matching_core.limits import MAX_FEE_PPM, MAX_MONEY_MICRO
 
@@ -48,6 +48,8 @@ def set_venue(v: Venue, command: SetVenue) -> None:
     _setting(c.period_min in (15, 30, 60), "period_min is 15, 30 or 60")
     _setting(0 <= c.gate_min < c.period_min * 24, "gate_min is out of range")
     _setting(1 <= c.horizon_periods <= 1000, "horizon_periods is 1 to 1000")
+    # Otherwise every period would be listed when its gate has passed: nothing could ever be traded.
+    _setting(c.gate_min < c.horizon_periods * c.period_min, "gate_min must be shorter than the horizon")
     _setting(c.lots_per_card in (1, 10, 100), "lots_per_card is 1, 10 or 100")
     _setting(0 < c.tick_micro <= 10**9, "tick_micro is 1 to 10^9")
     whole = c.tick_micro * c.period_min % (60 * c.lots_per_card) == 0
@@ -59,7 +61,7 @@ def set_venue(v: Venue, command: SetVenue) -> None:
     _setting(0 < c.max_waiting_per_firm <= 10**6 and 0 < c.max_waiting_per_chip <= 10**6, "waiting limits are 1 to 10^6")
     _setting(0 < c.max_task_lots <= 10**9, "max_task_lots is 1 to 10^9")
     _setting(0 < len(c.name) <= 100 and 0 < len(c.time_zone) <= 60, "name and time zone are needed")
-    _setting(c.idempotency_retention_ns >= 0, "idempotency_retention_ns is negative")
+    _setting(c.idempotency_retention_ns >= NS_PER_HOUR, "idempotency_retention_ns is at least one hour")
     v.configure(c)
     v.state.settled_end = max(0, v.periods.at(v.state.now_ns))
     is_clock_set = v.state.now_ns >= PERIOD_ZERO_NS

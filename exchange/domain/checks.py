@@ -18,6 +18,7 @@ def check_venue(v: Venue) -> None:
     _check_money(v)
     _check_offers(v)
     _check_tasks(v)
+    _check_keys(v)
 
 
 def _check_money(v: Venue) -> None:
@@ -70,3 +71,8 @@ def _check_tasks(v: Venue) -> None:
     for entry in v.state.tasks.values():
         assert entry.dies_ns > v.now_ns, entry
         assert entry.spent_micro <= entry.budget_micro, entry
+
+
+def _check_keys(v: Venue) -> None:
+    """Every idempotency key counts for its owner, oldest first."""
+    assert +v.keys_of == Counter(key.owner for key in v.keys.used.values()), v.keys_of

@@ -45,6 +45,7 @@ class VenueReason(IntEnum):
     NOT_DUE = 35  # settlement before the window's end, out of order, or again
     INVALID_BUDGET = 36
     VENUE_FULL = 37  # as many orders rest as the core was made for
+    TOO_MANY_KEYS = 38  # as many client ids and idempotency keys of one participant are remembered as may be
 
 
 class TaskReason(IntEnum):

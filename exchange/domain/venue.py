@@ -7,6 +7,7 @@ A user's mistake is a `Refused` event and changes nothing; an exception out of `
 
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -62,8 +63,9 @@ _BOOK_OPS = frozenset(
 )
 _BOOK_KINDS = frozenset((Kind.ACCEPTED, Kind.TRADE, Kind.CANCELED, Kind.REPLACED, Kind.EXPIRED))
 _MAX_TIME_NS = 1 << 62
+MAX_KEYS_PER_OWNER = 100_000  # idempotency keys remembered at a time; some 30 MB
 _SNAPSHOT_MAGIC = b"CPXVENUE"
-_SNAPSHOT_VERSION = 1
+_SNAPSHOT_VERSION = 2
 
 
 def reference_of(command) -> str:
@@ -83,7 +85,8 @@ class Key:
     body_hash: str
     seq: int
     time_ns: int
-    code: int = 0  # of the refusal; 0 = it was applied
+    code: int  # of the refusal; 0 = it was applied
+    owner: str  # the participant whose key it is, "" = the operator's
 
 
 @dataclass(slots=True)
@@ -100,6 +103,7 @@ class Venue(Indexes):
         self.core = (engine or matching_core.Engine)(max_orders, check_funds=True, listed_only=True)
         self.state = State()
         self.keys = Keys()
+        self.keys_of: Counter[str] = Counter()  # owner -> keys in the table
         self.events: list = []
         self.touched: set[int] = set()  # books whose resting orders may have changed since `take_touched`
         self.stopped: set[str] = set()  # providers whose asks leave at the end of this command
@@ -119,11 +123,27 @@ class Venue(Indexes):
             self._replay(command, known, body_hash)
         elif 0 < valid_until_ns < self.now_ns:
             self._refuse(command, Refusal(VenueReason.EXPIRED_COMMAND, "valid_until has passed in log time", "send it anew"))
+        elif idem_key:
+            self._run_once(command, idem_key, body_hash)
         else:
-            code = self._run(command)
-            if idem_key:
-                self.keys.used[idem_key.hex()] = Key(body_hash.hex(), seq, self.now_ns, code)
+            self._run(command)
         return self.events
+
+    def _run_once(self, command, idem_key: bytes, body_hash: bytes) -> None:
+        """Runs a command that is new under its key, and remembers it; refused where no more can be remembered."""
+        owner = self._owner_of(command)
+        if self.keys_of[owner] >= MAX_KEYS_PER_OWNER:
+            known = f"{MAX_KEYS_PER_OWNER:,} client ids and keys of {owner or 'the operator'} are remembered already"
+            self._refuse(command, Refusal(VenueReason.TOO_MANY_KEYS, known, "send it again when older ones are forgotten"))
+            return
+        code = self._run(command)
+        self.keys.used[idem_key.hex()] = Key(body_hash.hex(), self._seq, self.now_ns, code, owner)
+        self.keys_of[owner] += 1
+
+    def _owner_of(self, command) -> str:
+        """Whose key a command's is; strangers are the operator's, or made-up names would each have a table of their own."""
+        name = command.task.participant if type(command) is c.SubmitTask else getattr(command, "participant", "")
+        return name if name in self.state.participants else ""
 
     def _run(self, command) -> int:
         """Hands a command to its leaf; 0, or the code of the refusal."""
@@ -374,6 +394,7 @@ class Venue(Indexes):
         venue.state = plain.from_bytes(State, sections[1])
         used = plain.from_bytes(Keys, sections[2]).used
         venue.keys.used = dict(sorted(used.items(), key=lambda item: item[1].seq))  # oldest first, as `forget_keys` needs
+        venue.keys_of = Counter(key.owner for key in used.values())
         if venue.state.settings is not None:
             venue.configure(venue.state.settings)
         venue.rebuild_indexes()
@@ -384,7 +405,7 @@ class Venue(Indexes):
         oldest = self.now_ns - self.settings.idempotency_retention_ns
         used = self.keys.used
         while used and (first := next(iter(used))) and used[first].time_ns < oldest:
-            del used[first]
+            self.keys_of[used.pop(first).owner] -= 1
 
     def check(self) -> None:
         """AssertionError where an invariant of core or venue is broken."""

@@ -24,8 +24,10 @@ from exchange.protocol.present import private_events, public_trades
 
 STEPS_KEPT = 100_000  # units of past of depth, top and instruments together
 EVENTS_KEPT = 100_000  # of trades and user; some 30 MB
-ALL_LEVELS = 1 << 30
+EVENTS_A_MESSAGE = 128  # of trades and user: none of them gets above 256 KiB
+LEVELS = 1000  # of each side that the feeds and REST tell
 ALL = "*"
+RETRY_BROKEN_S = 10
 
 Levels = tuple[tuple[int, int], ...]  # (ticks, lots), best first
 Pairs = tuple[tuple[str, str], ...]  # (price, cards)
@@ -64,19 +66,20 @@ class MarketData:
         self._measures: Measures | None = None
         self._window: tuple[int, int, int] = (0, 0, 0)  # families, first and last open period, as last told
         self.seq = 0
+        self.is_broken = False  # after a fault of ours: what is here is half a step, so nothing more is told of it
 
     # --- told by the writer ---
 
     def on_command(self, seq: int, ts_ns: int, command: Any, events: Sequence[Any]) -> None:
         """Takes down what a command means to those who listen."""
-        if self._users or self._trades:
+        if (self._users or self._trades) and not self.is_broken:
             self._guarded(self._take_down, seq, ts_ns, command, events)
 
     def after_batch(self, last_seq: int) -> None:
         """Makes the steps of all feeds after a frame of commands."""
         self.seq = last_seq
         touched = self._venue.take_touched()
-        if self._feeds:
+        if self._feeds and not self.is_broken:
             self._guarded(self._step_all, touched)
 
     # --- asked by the doors ---
@@ -94,7 +97,11 @@ class MarketData:
         return self._measures
 
     def feed(self, channel: str, name: str) -> Feed:
-        """The feed of a channel, made when first asked for; DoorError NOT_FOUND where there is nothing of that name."""
+        """The feed of a channel, made when first asked for; DoorError NOT_FOUND where there is nothing of that name.
+
+        DoorError BEHIND where market data is broken; likewise `depth`.
+        """
+        self._refuse_if_broken()
         known = self._feeds.get((channel, name))
         if known is not None:
             return known
@@ -123,6 +130,7 @@ class MarketData:
 
     def depth(self, instrument: str, levels: int) -> Depth:
         """The book of an open instrument; from now on it is followed. DoorError NOT_FOUND."""
+        self._refuse_if_broken()
         book = self._follow(instrument)
         now_ns = self._venue.now_ns
         return Depth(
@@ -131,6 +139,11 @@ class MarketData:
         )  # fmt: skip
 
     # --- feeds ---
+
+    def _refuse_if_broken(self) -> None:
+        if self.is_broken:
+            stopped = "the market data has stopped; a new start of the server mends it"
+            raise DoorError(DoorReason.BEHIND, stopped, retry_after_s=RETRY_BROKEN_S)
 
     def _add(self, channel: str, name: str, shelf: Shelf, merge: Merge | None = None) -> Feed:
         feed = self._feeds[channel, name] = Feed(channel, name, self.epoch, shelf, merge)
@@ -185,6 +198,7 @@ class MarketData:
         try:
             work(*args)
         except Exception:
+            self.is_broken = True
             if self.on_fault is not None:
                 self.on_fault()
             raise
@@ -198,12 +212,14 @@ class MarketData:
                 parties=partial(obligation_parties, self._venue), only=self._users.keys(),
             )  # fmt: skip
             for name, told in views.items():
-                self._users[name].publish(ts_ns, s.UserData(events=told), len(told))
+                for some in _portions(told):
+                    self._users[name].publish(ts_ns, s.UserData(events=some), len(some))
 
     def _step_all(self, touched: set[int]) -> None:
         now_ns = self._venue.now_ns
         for pattern, trades in self._prints.items():
-            self._trades[pattern].publish(now_ns, s.TradesData(items=tuple(trades)), len(trades))
+            for some in _portions(tuple(trades)):
+                self._trades[pattern].publish(now_ns, s.TradesData(items=some), len(some))
         self._prints.clear()
         for number in sorted(self._books.keys() & touched):
             self._step(self._books[number])
@@ -212,7 +228,7 @@ class MarketData:
     # --- books ---
 
     def _levels(self, number: int) -> tuple[Levels, Levels]:
-        bids, asks = self._venue.core.depth(number, ALL_LEVELS)
+        bids, asks = self._venue.core.depth(number, LEVELS)
         return tuple(level[:2] for level in bids), tuple(level[:2] for level in asks)
 
     def _step(self, book: FollowedBook) -> None:
@@ -305,6 +321,11 @@ class MarketData:
         if feed.channel == "user":
             return user_data(self._venue, feed.name, self.epoch, self.seq, self.measures)
         return s.InstrumentsData(items=self._families())
+
+
+def _portions(things: tuple[Any, ...]) -> Iterable[tuple[Any, ...]]:
+    """As many as one message holds at a time."""
+    return (things[start : start + EVENTS_A_MESSAGE] for start in range(0, len(things), EVENTS_A_MESSAGE))
 
 
 def _merge_newest(steps: list[s.TopData]) -> s.TopData:

@@ -3,9 +3,10 @@
 Every function reads and changes nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from exchange.domain.commands import PlaceOffer, PlaceOrder, SubmitTask, Task
 from exchange.domain.state import SYSTEM_ACCOUNTS, Bid, Offer, TaskEntry
@@ -84,12 +85,69 @@ def user_data(v: Venue, name: str, epoch: int, seq: int, m: Measures) -> UserDat
     )
 
 
+class _Owned:
+    """What of a table of the venue belongs to whom, so that nobody's question walks over everybody's things.
+
+    Numbers only grow, and a table is in their order from the second look on: what is new stands at its end. What has
+    left a table leaves here when its owner asks, or at the latest when as much has left as there is.
+    """
+
+    SPARE = 1_000
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, list[int]] = {}
+        self._newest = self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def of(self, name: str, table: Mapping[int, Any], owner: Any) -> list[Any]:
+        """What a participant has in the table, by number; owner: of a thing in it."""
+        self._look(table, owner)
+        mine = self._numbers.get(name, [])
+        alive = [number for number in mine if number in table]
+        if len(alive) < len(mine):
+            self._numbers[name] = alive
+            self._count -= len(mine) - len(alive)
+        return [table[number] for number in alive]
+
+    def _look(self, table: Mapping[int, Any], owner: Any) -> None:
+        if self._count > 2 * len(table) + self.SPARE:
+            self._numbers.clear()
+            self._newest = self._count = 0
+        if self._newest == 0:
+            new = sorted(table)
+        else:
+            new = []
+            for number in reversed(table):
+                if number <= self._newest:
+                    break
+                new.append(number)
+            new.reverse()
+        for number in new:
+            self._numbers.setdefault(owner(table[number]), []).append(number)
+        self._count += len(new)
+        self._newest = new[-1] if new else self._newest
+
+
+_TASKS: WeakKeyDictionary[Venue, _Owned] = WeakKeyDictionary()
+_BIDS: WeakKeyDictionary[Venue, _Owned] = WeakKeyDictionary()
+
+
 def _tasks_of(v: Venue, name: str) -> list[TaskEntry]:
-    return [entry for _, entry in sorted(v.state.tasks.items()) if entry.task.participant == name]
+    return _TASKS.setdefault(v, _Owned()).of(name, v.state.tasks, _owner_of_task)
 
 
 def _bids_of(v: Venue, name: str) -> list[Bid]:
-    return [bid for _, bid in sorted(v.state.bids.items()) if bid.participant == name]
+    return _BIDS.setdefault(v, _Owned()).of(name, v.state.bids, _owner_of_bid)
+
+
+def _owner_of_task(entry: TaskEntry) -> str:
+    return entry.task.participant
+
+
+def _owner_of_bid(bid: Bid) -> str:
+    return bid.participant
 
 
 def _offers_of(v: Venue, name: str) -> list[Offer]:

@@ -17,6 +17,7 @@ from exchange.engine.journal import (
     Header,
     JournalError,
     JournalMissing,
+    Record,
     SegmentHeader,
     Unreadable,
     damaged,
@@ -54,7 +55,12 @@ class LoggedCommand(NamedTuple):
     seq: int
     ts_ns: int
     command: Any
-    header: Header
+    record: Record  # to apply it by: key and valid_until are in its header, not in the command
+
+    @property
+    def header(self) -> Header:
+        """What stands in front of it."""
+        return self.record.header
 
 
 class LogReader:
@@ -213,7 +219,7 @@ def decode_frame(frame: Frame) -> Iterator[LoggedCommand]:
         except CodecError as error:
             repair = "use the release that wrote it, or a newer one"
             raise JournalError(str(error), seq=seq, offset=frame.offset, repair=repair) from error
-        yield LoggedCommand(seq, frame.ts_ns, command, record.header)
+        yield LoggedCommand(seq, frame.ts_ns, command, record)
 
 
 @dataclass(slots=True)

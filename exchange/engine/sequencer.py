@@ -10,7 +10,7 @@ once, the disk's part in a thread.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 from exchange.domain.commands import AdvanceTime
 from exchange.engine.journal import Record, make_record, split_into_frames
@@ -23,11 +23,13 @@ Submission = Any  # a command, or (command, Envelope)
 RecordSink = Callable[[int, int, Record, bytes], None]
 
 
-class Answer(NamedTuple):
-    """The result of one command: its number in the journal and everything that followed from it."""
+@dataclass(slots=True)
+class Answer:
+    """The result of one command: its number in the journal, everything that followed from it, the venue's time after it."""
 
     seq: int
     events: Sequence[Any]
+    ts_ns: int = field(default=0, compare=False)
 
 
 class VenueHalted(Exception):
@@ -46,13 +48,12 @@ class VenueHalted(Exception):
 
 @dataclass(slots=True)
 class Batch:
-    """The commands of one frame, and, once they are applied, what came of each and when."""
+    """The commands of one frame, and, once they are applied, what came of each."""
 
     records: Sequence[Record]
     commands: Sequence[Any]
     ts_ns: int  # log time of the frame
     answers: list[Answer] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
     event_blobs: list[bytes] = field(default_factory=list)
 
 
@@ -221,15 +222,14 @@ class Sequencer:
         """Applies a durable frame; VenueHalted if a command raises, with the answers before it in the batch."""
         for record, command in zip(batch.records, batch.commands, strict=True):
             events = self._machine.apply(record, command)
-            batch.times.append(self.venue.now_ns)
-            batch.answers.append(Answer(self.seq, events))
+            batch.answers.append(Answer(self.seq, events, self.venue.now_ns))
             batch.event_blobs.append(self._machine.event_blob)
 
     def hand_out(self, batch: Batch) -> None:
         """Tells the sinks of an applied frame; one that raises is told nothing more."""
-        for place, (seq, events) in enumerate(batch.answers):
-            ts_ns = batch.times[place]
-            self._hand_out(self._sinks, seq, ts_ns, batch.commands[place], events)
+        for place, answer in enumerate(batch.answers):
+            seq, ts_ns = answer.seq, answer.ts_ns
+            self._hand_out(self._sinks, seq, ts_ns, batch.commands[place], answer.events)
             self._hand_out(self._record_sinks, seq, ts_ns, batch.records[place], batch.event_blobs[place])
 
     def take_snapshot(self) -> Any:

@@ -284,8 +284,8 @@ class Writer:
         sequencer.apply(batch)
         follow: list[_Entry] = []
         if self._desk is not None:
-            for ts_ns, command, answer in zip(batch.times, batch.commands, batch.answers, strict=True):
-                self._desk.on_command(answer.seq, ts_ns, command, answer.events)
+            for command, answer in zip(batch.commands, batch.answers, strict=True):
+                self._desk.on_command(answer.seq, answer.ts_ns, command, answer.events)
             if flight.ends_at_stop:
                 last = flight.entries[-1]
                 follow = self._ask_desk(self._answer_after(last.on_answer, batch.answers[-1]))

@@ -6,6 +6,8 @@ the tables have come to where the market was when they were asked.
 """
 
 import asyncio
+import logging
+import secrets
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
@@ -34,6 +36,9 @@ OnDone = Callable[[Ack | DoorError], None]
 
 READ_WAIT_S = 2.0
 VALID_UNTIL_S = 7 * 86_400
+STATEMENT_LINES = 10_000
+PERIODS_MIN = (15, 30, 60)  # as the venue has them
+LOTS_PER_CARD = (1, 10, 100)
 CLOSED = "closed"
 NS_PER_SECOND = 1_000_000_000
 _NEEDS_MEASURES = frozenset((
@@ -41,8 +46,11 @@ _NEEDS_MEASURES = frozenset((
     "attest_capacity",
 ))  # fmt: skip
 _NEUTRAL = Measures(settings_of(VenueTerms(name="-")))  # for what no setting counts in: money, prices, times
+# What changes something beside the journal, where no idempotency key is remembered.
+_WITHOUT_KEY = frozenset(("create_key", "start_report"))
 # Where a command has a name of its own, that is its idempotency key; elsewhere a header may give one.
 _CLIENT_ID = {"submit_task": "client_order_id", "place_order": "client_order_id", "place_offer": "offer_id"}
+_LOG = logging.getLogger("cpx.dispatch")
 
 
 class Dispatcher:
@@ -66,6 +74,7 @@ class Dispatcher:
             handle=handle, history=history, stored=stored, keys=keys, reports=reports, depths=depths,
             clock_kind=clock_kind, speed=speed, limits=limits, errors=errors_answer(), engine=engine, version=version,
             read_wait_s=read_wait_s,
+            statement_lines=next((each.value for each in limits.items if each.name == "statement_lines"), STATEMENT_LINES),
         )  # fmt: skip
 
     # --- the two ways in ---
@@ -92,6 +101,7 @@ class Dispatcher:
             return answer
         self._count(principal, operation, is_counted)
         participant = owner(principal, operation, args)
+        _check_plain(operation, idempotency_key, valid_until)
         try:
             return await QUESTIONS[operation.name](self._around, args, participant, self._measures_or_none)
         except HistoryUnavailable as error:
@@ -116,14 +126,15 @@ class Dispatcher:
         def answered(result: Answer | VenueHalted) -> None:
             if operation.name == "set_venue":
                 self._settings_coming = None
-            if isinstance(result, VenueHalted):
-                on_done(self._halted(result))
-            elif present.replayed_at(result.events):
-                self._start(self._replay(result, command, viewer, key, on_done))
-            elif present.refused_as(result.events) == "KEY_REUSED":
-                on_done(DoorError(DoorReason.KEY_REUSED, field=_CLIENT_ID.get(operation.name, "idempotency_key")))
-            else:
-                on_done(self._ack(result, command, viewer, key))
+            if not isinstance(result, VenueHalted) and present.replayed_at(result.events):
+                self._start(self._replay(operation, result, command, viewer, key, on_done))
+                return
+            told: Ack | DoorError
+            try:
+                told = self._told(operation, result, command, viewer, key)
+            except Exception as error:  # noqa: BLE001 - in the log with its stack; whoever waits is told, whatever happened
+                told = _fault(operation, error)
+            on_done(told)
 
         if operation.name == "set_venue":
             self._settings_coming = command
@@ -168,7 +179,15 @@ class Dispatcher:
             ZoneInfo(args.time_zone)
         except (KeyError, ValueError, OSError):
             raise invalid("time_zone", f"{args.time_zone!r} is no time zone", "write it as Asia/Shanghai") from None
-        return settings_of(args)
+        settings = settings_of(args)
+        # By these the texts behind it are read before the venue has looked at them, so they must be measures at all.
+        if settings.period_min not in PERIODS_MIN:
+            raise invalid("period_min", f"{settings.period_min} is none of {_listed(PERIODS_MIN)}")
+        if settings.lots_per_card not in LOTS_PER_CARD:
+            raise invalid("lots_per_card", f"{settings.lots_per_card} is none of {_listed(LOTS_PER_CARD)}")
+        if settings.tick_micro <= 0:
+            raise invalid("tick", f"{args.tick} is not above 0")
+        return settings
 
     def _idem_key(
         self, principal: Principal, operation: Operation, args: Any, command: Any, participant: str, given: str | None
@@ -185,24 +204,33 @@ class Dispatcher:
             if operation.needs_key_header:
                 raise DoorError(DoorReason.IDEMPOTENCY_KEY_MISSING)
             return NO_KEY
-        who = principal.participant or principal.key_id
-        return blake2b(f"\x02{who}\0{operation.name}\0{given}".encode(), digest_size=16).digest()
+        # All keys of the operator are one: an intent that is sent again with another key of his is still the same one.
+        return blake2b(f"\x02{principal.participant}\0{operation.name}\0{given}".encode(), digest_size=16).digest()
 
     def _valid_until_ns(self, text: str | None) -> int:
         if text is None:
             return 0
-        until_ns = time_ns(text, "valid_until")
-        if until_ns > self._handle.now_ns + self._valid_until_s * NS_PER_SECOND:
+        until_ns, ahead_ns = time_ns(text, "valid_until"), self._valid_until_s * NS_PER_SECOND
+        settings = self._handle.venue.state.settings or self._settings_coming
+        if settings is not None:  # a command that may still run when its key is forgotten could run twice
+            ahead_ns = min(ahead_ns, settings.idempotency_retention_ns)
+        if until_ns > self._handle.now_ns + ahead_ns:
             raise DoorError(DoorReason.VALID_UNTIL_TOO_FAR, field="valid_until", limit="valid_until_s")
         return max(1, until_ns)
 
     # --- after ---
 
-    def _ack(self, answer: Answer, command: Any, viewer: str, key: bytes) -> Ack:
-        venue = self._handle.venue
-        known = venue.keys.used.get(key.hex()) if key != NO_KEY else None
-        ts_ns = known.time_ns if known is not None and known.seq == answer.seq else venue.now_ns
-        return self._as_ack(answer.seq, ts_ns, command, answer.events, viewer, replayed=False)
+    def _told(
+        self, operation: Operation, result: Answer | VenueHalted, command: Any, viewer: str, key: bytes
+    ) -> Ack | DoorError:
+        if isinstance(result, VenueHalted):
+            return self._halted(result)
+        if present.refused_as(result.events) == "KEY_REUSED":
+            return DoorError(DoorReason.KEY_REUSED, field=_CLIENT_ID.get(operation.name, "idempotency_key"))
+        return self._ack(result, command, viewer)
+
+    def _ack(self, answer: Answer, command: Any, viewer: str) -> Ack:
+        return self._as_ack(answer.seq, answer.ts_ns, command, answer.events, viewer, replayed=False)
 
     def _as_ack(self, seq: int, ts_ns: int, command: Any, events: Any, viewer: str, *, replayed: bool) -> Ack:
         venue = self._handle.venue
@@ -212,8 +240,19 @@ class Dispatcher:
             parties=lambda number: queries.obligation_parties(venue, number),
         )  # fmt: skip
 
-    async def _replay(self, answer: Answer, command: Any, viewer: str, key: bytes, on_done: OnDone) -> None:
-        """The first answer again, from the tables."""
+    async def _replay(
+        self, operation: Operation, answer: Answer, command: Any, viewer: str, key: bytes, on_done: OnDone
+    ) -> None:
+        """The first answer again; on_done is called, whatever happens."""
+        told: Ack | DoorError
+        try:
+            told = await self._told_before(answer, command, viewer, key)
+        except Exception as error:  # noqa: BLE001 - in the log with its stack; whoever waits is told
+            told = _fault(operation, error)
+        on_done(told)
+
+    async def _told_before(self, answer: Answer, command: Any, viewer: str, key: bytes) -> Ack | DoorError:
+        """The first answer, from the tables."""
         seq = present.replayed_at(answer.events)
         known = self._handle.venue.keys.used.get(key.hex())
         ts_ns = known.time_ns if known is not None else self._handle.now_ns
@@ -222,14 +261,12 @@ class Dispatcher:
             events = await asyncio.to_thread(self._history.answer, seq)
         except (HistoryUnavailable, DoorError) as error:
             # It was executed, so nothing definite may be said; the answer is there once the tables have caught up.
-            on_done(DoorError(DoorReason.OUTCOME_UNKNOWN, f"executed at seq {seq}; its answer cannot be read yet: {error}"))
-            return
+            return DoorError(DoorReason.OUTCOME_UNKNOWN, f"executed at seq {seq}; its answer cannot be read yet: {error}")
         if events is None and known is not None and known.code == 0:
             events = []  # the tables keep no answer that tells no more than "applied"
         if events is None:
-            on_done(DoorError(DoorReason.INTERNAL, f"the answer at seq {seq} is not in the tables"))
-            return
-        on_done(self._as_ack(seq, ts_ns, command, events, viewer, replayed=True))
+            return DoorError(DoorReason.INTERNAL, f"the answer at seq {seq} is not in the tables")
+        return self._as_ack(seq, ts_ns, command, events, viewer, replayed=True)
 
     def _start(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -247,6 +284,25 @@ class Dispatcher:
         if isinstance(error, VenueHalted):
             return self._halted(error)
         return DoorError(DoorReason.INVALID_FIELD, str(error))
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _fault(operation: Operation, error: Exception) -> DoorError:
+    """INTERNAL, by the name under which the fault stands in the log."""
+    told = DoorError(DoorReason.INTERNAL)
+    told.trace_id = secrets.token_hex(8)
+    _LOG.error("%s failed, trace_id %s", operation.name, told.trace_id, exc_info=error)
+    return told
+
+
+def _check_plain(operation: Operation, idempotency_key: str | None, valid_until: str | None) -> None:
+    """DoorError where a promise is asked for that nobody would keep: the key of what is in no journal."""
+    if operation.name in _WITHOUT_KEY and (idempotency_key is not None or valid_until is not None):
+        field = "valid_until" if idempotency_key is None else "idempotency_key"
+        raise invalid(field, f"{operation.name} cannot be repeated safely: each time makes another one", "leave it out")
 
 
 def owner(principal: Principal, operation: Operation, args: Any) -> str:

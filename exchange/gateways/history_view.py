@@ -32,6 +32,7 @@ from exchange.ports_history import (
 from exchange.projections.statements import share_part, words_of
 from exchange.protocol import answers as a
 from exchange.protocol import requests as r
+from exchange.protocol.errors import DoorError, DoorReason
 from exchange.protocol.measures import Measures, invalid
 from exchange.protocol.private import Relaxed
 
@@ -41,6 +42,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_PLACE = 1 << 62
 _LIVE_ORDER = ("accepted", "partly")
 _NS_PER_SECOND = 1_000_000_000
+_INT64 = 1 << 63
 ORDER_STATUSES = ("live", "filled", "canceled", "expired", "refused")
 TASK_STATUSES = ("waiting", "filled", "partly", "unfilled")
 OFFER_STATUSES = ("open", "ended")
@@ -275,14 +277,30 @@ def day_window(day: str, zone: str) -> Window:
     """A venue day as times; DoorError where there is no such day."""
     try:
         first = date.fromisoformat(day)
-        return Window(_midnight_ns(first, zone), _midnight_ns(first + timedelta(days=1), zone))
+        window = Window(_midnight_ns(first, zone), _midnight_ns(first + timedelta(days=1), zone))
     except (ValueError, OverflowError):
         raise invalid("day", f"{day} is no day", "write it as 2026-11-24") from None
+    if window.from_ns < -_INT64 or window.to_ns >= _INT64:
+        raise invalid("day", f"{day} is too far away", "days from 1678 to 2261 can be told apart by the nanosecond")
+    return window
 
 
 def _midnight_ns(day: date, zone: str) -> int:
     local = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
     return (local - _EPOCH) // timedelta(seconds=1) * _NS_PER_SECOND
+
+
+def statement_of_day(
+    history: History, account: str, asked: r.StatementOf, window: Window, is_final: bool, tariffs: dict[int, Any],
+    m: Measures, most_lines: int,
+) -> a.Statement:  # fmt: skip
+    """The statement of an account over a day; DoorError INVALID_FIELD where it has too many lines for one answer."""
+    row = history.statement(account, window)
+    if len(row.lines) > most_lines:
+        detail = f"{asked.day} has {len(row.lines):,} lines and one answer has {most_lines:,} at most"
+        hint = "the operator's report has statements of any length"
+        raise DoorError(DoorReason.INVALID_FIELD, detail, field="day", limit="statement_lines", hint=hint)
+    return statement_answer(row, asked, is_final, tariffs, m)
 
 
 def statement_answer(

@@ -41,11 +41,14 @@ class DoorLimits:
     order_burst: int = _limit(200, "commands", "commands at once after a pause")
     read_rate: int = _limit(50, "per second", "reads of a participant, over both doors")
     read_burst: int = _limit(200, "reads", "reads at once after a pause")
-    keyless_rate: int = _limit(10, "per second", "requests without a key, by address")
+    keyless_rate: int = _limit(10, "per second", "requests and handshakes without a key, by address")
     keyless_burst: int = _limit(40, "requests", "requests without a key at once after a pause")
     wrong_keys: int = _limit(5, "per minute", "wrong keys of an address; after that the wait doubles up to an hour")
     connections: int = _limit(2000, "connections", "sockets of all")
     connections_per_key: int = _limit(20, "connections", "sockets of one key")
+    logins_at_once: int = _limit(32, "connections", "sockets of one address that have not logged in yet")
+    tcp_connections: int = _limit(3000, "connections", "TCP connections of all, sockets among them")
+    head_s: int = _limit(10, "s", "time from connecting, or from the first byte of a request, to the end of its headers")
     frame_bytes: int = _limit(64 * KIB, "bytes", "one frame from a client")
     frame_rate: int = _limit(1000, "per second", "frames of one socket; a key of the operator: no limit")
     frame_burst: int = _limit(2000, "frames", "frames of one socket at once after a pause")
@@ -56,6 +59,7 @@ class DoorLimits:
     outbound_bytes: int = _limit(1024 * KIB, "bytes", "bytes that wait for a slow reader")
     valid_until_s: int = _limit(7 * 86_400, "s", "how far `valid_until` may lie ahead")
     reports_at_once: int = _limit(2, "reports", "report runs at the same time")
+    statement_lines: int = _limit(10_000, "lines", "one statement")
 
     def __post_init__(self) -> None:
         """ValueError where a limit is not a positive number."""
@@ -107,6 +111,12 @@ class Bucket:
             return wait_ns
         self._full_at[who] = full_at
         return 0
+
+    def give_back(self, who: str, now_ns: int) -> None:
+        """One that was taken was taken for nothing."""
+        full_at = self._full_at.get(who)
+        if full_at is not None and full_at > now_ns:
+            self._full_at[who] = full_at - self._token_ns
 
     def room(self, who: str, now_ns: int) -> Room:
         """What is left for somebody."""
@@ -184,6 +194,16 @@ class DoorBudgets:
     def take_keyless(self, address: str) -> DoorError | None:
         """One request of an address without a key."""
         return _refusal(self._keyless, self._keyless.take(address, self._clock()))
+
+    def keyless_no_more(self, address: str) -> None:
+        """What `take_keyless` has counted was somebody with a key: a socket that has logged in."""
+        self._keyless.give_back(address, self._clock())
+
+    def take_read(self, principal: Principal) -> DoorError | None:
+        """As `take`, for a read that is no operation of the table: a subscription."""
+        if not principal.participant:
+            return None
+        return _refusal(self._reads, self._reads.take(principal.participant, self._clock()))
 
     def wrong_key(self, address: str) -> DoorError | None:
         """One request of an address with a wrong key: None where WRONG_KEY may be answered. Right keys are never stopped:

@@ -46,6 +46,7 @@ class Surroundings:
     engine: str
     version: str
     read_wait_s: float
+    statement_lines: int  # of one statement, at most
 
     @property
     def now(self) -> Moment:
@@ -106,6 +107,9 @@ async def _health(x: Surroundings, _: r.Nothing) -> a.Health:
     is_behind = bool(stored.is_behind or stored.problem or handle.seq - stored.offset > FAR_BEHIND)
     if is_behind:
         problems.append("the tables are behind the market")
+    if x.depths is not None and x.depths.is_broken:
+        is_behind = True
+        problems.append("the market data has stopped; a new start of the server mends it")
     if handle.problems:
         problems.append("the server's log has something to read")
     return a.Health(
@@ -283,9 +287,9 @@ async def _leases(x: Surroundings, args: r.LeaseList, who: str, m: Measures) -> 
 async def _statement(x: Surroundings, args: r.StatementOf, who: str, m: Measures) -> a.Statement:
     queries.account_answer(x.handle.venue, who, 0, m)  # NOT_FOUND for who is not there
     window = past.day_window(args.day, m.settings.time_zone)
-    row = await x.read(lambda history: history.statement(who, window))
+    is_final = window.to_ns <= x.handle.now_ns  # asked before the tables are: what they have later may be of the day still
     tariffs = {tariff.version: tariff for tariff in x.handle.venue.state.tariffs}
-    return past.statement_answer(row, args, window.to_ns <= x.handle.now_ns, tariffs, m)
+    return await x.read(past.statement_of_day, who, args, window, is_final, tariffs, m, x.statement_lines)
 
 
 def _found(row: A | None) -> A:

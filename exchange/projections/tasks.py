@@ -1,7 +1,8 @@
 """What became of every task: filled, partly or not, why not, what it cost and how long it waited.
 
-A refused SubmitTask is a record of its own, unfilled with the name of the refusal. The reason of an accepted task is
-that of the venue's last explanation: at entry, then at its end.
+A refused SubmitTask is a record of its own, unfilled with the name of the refusal; but for one whose id was used with other
+content: that id stands for what came first. The reason of an accepted task is that of the venue's last explanation: at
+entry, then at its end.
 """
 
 from collections import Counter
@@ -18,10 +19,12 @@ from exchange.domain.events import (
     TaskFilled,
     TaskWaiting,
 )
+from exchange.domain.reasons import VenueReason
 from exchange.domain.units import format_micro, parse_micro
 from exchange.projections.calendar import Calendar
 
 STATUSES = ("filled", "partly", "unfilled")
+KEY_REUSED = VenueReason.KEY_REUSED.name
 
 
 @dataclass(slots=True)
@@ -96,7 +99,7 @@ class Tasks:
                 self._explain(self._live[event.participant, event.client_order_id], event.explanation)
             elif kind is TaskEnded:
                 self._end(event, ts_ns)
-            elif kind is Refused and type(command) is SubmitTask:
+            elif kind is Refused and type(command) is SubmitTask and event.reason != KEY_REUSED:
                 refused = TaskRecord(seq, ts_ns, command.task, "refused", event.reason, message=event.message)
                 self.records.append(refused)
 

@@ -133,6 +133,7 @@ class DoorError(Exception):
         super().__init__(detail or reason.name)
         self.reason, self.detail, self.field = reason, detail, field
         self.limit, self.hint, self.retry_after_s = limit, hint, retry_after_s
+        self.trace_id = ""  # of a fault of ours that stands in the log already
 
     def problem(self, trace_id: str = "") -> Problem:
         """What is sent."""
@@ -141,5 +142,5 @@ class DoorError(Exception):
             type=f"/v1/errors#{self.reason.name}", title=rule.title, status=rule.status,
             code=STAGE * 100 + self.reason.value, reason=self.reason.name, retryable=rule.retryable,
             definite=rule.definite, detail=self.detail, field=self.field, limit=self.limit,
-            hint=self.hint or rule.hint, retry_after_s=self.retry_after_s, trace_id=trace_id,
+            hint=self.hint or rule.hint, retry_after_s=self.retry_after_s, trace_id=trace_id or self.trace_id,
         )  # fmt: skip

@@ -93,7 +93,7 @@ class Welcome(Struct, frozen=True, kw_only=True):
 
 
 class Subscribed(Struct, frozen=True, kw_only=True):
-    """The result of subscribe; a snapshot or the missed messages follow."""
+    """The result of subscribe: seq is where the channel is now. A snapshot or, up to there, the missed messages follow."""
 
     channel: str
     instrument: str  # on the user channel, here and in every message: the participant
@@ -192,7 +192,7 @@ class InstrumentsData(Struct, frozen=True, kw_only=True):
 
 
 class UserData(Struct, frozen=True, kw_only=True):
-    """Snapshot: what is open now. Delta: events (private.PrivateEvent) of one command."""
+    """Snapshot: what is open now. Delta: events (private.PrivateEvent) of one command, or a part of them where many."""
 
     events: tuple[Any, ...] = ()
     account: Any = None

@@ -22,10 +22,11 @@ import msgspec
 
 from clients.errors import AuthenticationError, CpxError, ExchangeError, NetworkError, NotFound
 from exchange.adapters.draws import Draws
-from exchange.domain.commands import AddSite, AttestCapacity, PlaceOffer, SubmitTask
+from exchange.domain.commands import AddSite, AttestCapacity, Deposit, PlaceOffer, SubmitTask
 from exchange.domain.instrument import Periods
 from exchange.domain.units import NS_PER_HOUR, NS_PER_MINUTE
 from exchange.protocol.measures import Measures
+from exchange.protocol.operations import OPERATIONS
 from exchange.protocol.to_command import from_command
 from exchange.replay.crowd_days import CrowdPlan, crowd_day, money_commands
 from exchange.replay.crowd_maker import MAKER, Maker, maker_setup
@@ -42,12 +43,14 @@ OPENS_BEFORE_NS = 2 * NS_PER_HOUR  # a day is prepared so long before it begins
 LATE_PERIODS = 2  # after a pause: periods whose readings are still taken
 SHORTFALL_PPM = 2_000
 RETRY_FIRST_S, RETRY_MOST_S = 0.2, 5.0
+KEYED = {name for name, operation in OPERATIONS.items() if operation.needs_key_header}  # what no id of its own makes once
+
+
+OTHER_VENUE, NO_PERMISSION = 65, 77  # exit codes after which starting again would not help
 
 
 class OtherVenue(Exception):
     """The venue behind the address is no demo."""
-
-    exit_code = 65
 
 
 class Crowd:
@@ -74,7 +77,7 @@ class Crowd:
         now_ns = await self._now_ns()
         while self._opened < self._plan.day_at(now_ns + OPENS_BEFORE_NS):
             await self._open_day(self._opened + 1)
-            self._save()
+            self._save(self._plan)
         for number in sorted(self._days):
             await self._send_rows(number, now_ns)
         await self._deliver(now_ns)
@@ -94,7 +97,9 @@ class Crowd:
         now_ns = await self._now_ns()
         self._next_period = self._grid.at(now_ns) - LATE_PERIODS
         if state is None:
-            return CrowdPlan(self._seed, self._tasks, DEMO_VENUE, self._grid.start(self._grid.at(now_ns)))
+            plan = CrowdPlan(self._seed, self._tasks, DEMO_VENUE, self._grid.start(self._grid.at(now_ns)))
+            self._save(plan)  # before anything of a day is sent: another beginning would be other days under the same keys
+            return plan
         plan = CrowdPlan(state["seed"], state["tasks"], DEMO_VENUE, state["origin_ns"])
         self._opened = state["opened"]
         for number, row in state["rows"]:
@@ -115,19 +120,26 @@ class Crowd:
         for command in (day.settings, day.catalogue, day.tariff):
             await self._operate(command)
         now_ns = await self._now_ns()
-        for command in maker_setup(DEMO_VENUE, now_ns):
-            await self._operate(command)
+        for number, command in enumerate(maker_setup(DEMO_VENUE, now_ns)):
+            await self._operate(command, f"crowd-setup-{number}")
 
     async def _open_day(self, number: int) -> None:
-        """Families, participants, money, sites and capacity of a day; what is there already is passed over."""
+        """Families, participants, money, sites and capacity of a day.
+
+        After a break all of it is sent once more: what is there already is passed over, and money has a key of its own.
+        """
         assert self._plan is not None
         day = await asyncio.to_thread(crowd_day, self._plan, number)
         money = money_commands(day)
         people = [command for command in day.participants if command not in money]
         sites = [command for command in day.sites if type(command) is AddSite]
         attested = [command for command in day.attestations if type(command) is AttestCapacity]
-        for group in (day.families, people, sites, attested, money):
+        for group in (day.families, people, sites, attested):
             await self._together([self._operate(command) for command in group])
+        keyed = [(command, f"crowd-d{number}-{place}") for place, command in enumerate(money)]
+        for is_deposit in (True, False):  # a bond is paid out of what was brought in
+            chosen = [(command, key) for command, key in keyed if isinstance(command, Deposit) is is_deposit]
+            await self._together([self._operate(command, key) for command, key in chosen])
         self._days[number], self._next_row[number] = day, 0
         self._opened = number
         say(f"day {number}: {len(day.rows)} offers, tasks and notices to come")
@@ -136,6 +148,7 @@ class Crowd:
 
     async def _send_rows(self, number: int, now_ns: int) -> None:
         """Every row that is due; each participant sends his own in order, all of them at once."""
+        assert self._plan is not None
         day, begin = self._days[number], self._next_row[number]
         end = begin
         while end < len(day.rows) and day.rows[end].time_ns <= now_ns:
@@ -150,29 +163,32 @@ class Crowd:
         self._next_row[number] = end
         if end == len(day.rows):
             del self._days[number], self._next_row[number]
-        self._save()
+        self._save(self._plan)
 
     async def _send_all(self, who: str, commands: Iterable[Any]) -> None:
         for command in commands:
             await self._send(who, command)
 
-    async def _operate(self, command: Any) -> None:
-        """A command of a day's set-up; one that was done before a restart is passed over."""
+    async def _operate(self, command: Any, key: str | None = None) -> None:
+        """A command of a day's set-up; one that was done before a break is passed over."""
         operation, _ = from_command(command, self._measures)
-        await self._send(sender(operation, command), command)
+        await self._send(sender(operation, command), command, key)
 
-    async def _send(self, who: str, command: Any) -> bool:
+    async def _send(self, who: str, command: Any, key: str | None = None) -> bool:
         """Through the session of a participant; False where the exchange refuses: that is part of a market."""
         operation, arguments = from_command(command, self._measures)
-        return await self._call(who, operation, **msgspec.structs.asdict(arguments))
+        given = msgspec.structs.asdict(arguments)
+        return await self._call(who, operation, idempotency_key=key if operation in KEYED else None, **given)
 
-    async def _call(self, who: str, operation: str, **arguments: Any) -> bool:
+    async def _call(self, who: str, operation: str, *, idempotency_key: str | None = None, **arguments: Any) -> bool:
         client = await self._sessions.for_operation(who, operation)
         try:
-            ack = await client.try_command(operation, **arguments)
+            ack = await client.try_command(operation, idempotency_key=idempotency_key, **arguments)
         except AuthenticationError:
-            await self._sessions.forget(who)  # revoked: the next one gets a new key
-            return False
+            if not who:
+                raise
+            await self._sessions.forget(who, client)  # revoked: once more, with a new key
+            return await self._call(who, operation, idempotency_key=idempotency_key, **arguments)
         except ExchangeError as error:
             self.refused[error.reason] += 1
             return False
@@ -234,12 +250,11 @@ class Crowd:
         assert found is None or isinstance(found, dict), f"{path} is damaged: remove it"
         return found
 
-    def _save(self) -> None:
+    def _save(self, plan: CrowdPlan) -> None:
         """Where it is, and the keys: whole or not at all."""
-        assert self._plan is not None
         write_secrets(self._folder / SECRETS_FILE, self._sessions.known)
         state = {
-            "seed": self._plan.seed, "tasks": self._plan.tasks, "origin_ns": self._plan.origin_ns, "opened": self._opened,
+            "seed": plan.seed, "tasks": plan.tasks, "origin_ns": plan.origin_ns, "opened": self._opened,
             "rows": sorted(self._next_row.items()),
         }  # fmt: skip
         path = self._folder / STATE_FILE
@@ -321,7 +336,10 @@ def main() -> None:
         asyncio.run(play_while_wanted(arguments.url, key, arguments))
     except OtherVenue as error:
         say(str(error))
-        sys.exit(error.exit_code)
+        sys.exit(OTHER_VENUE)
+    except AuthenticationError as error:
+        say(f"the operator's key no longer opens: {error}")
+        sys.exit(NO_PERMISSION)
 
 
 if __name__ == "__main__":

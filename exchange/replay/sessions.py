@@ -1,5 +1,6 @@
 """Keys and open sockets of many participants: each acts through his own, and only so many are open at a time."""
 
+import asyncio
 import json
 import os
 from collections import OrderedDict
@@ -29,6 +30,7 @@ class Sessions:
         self._url, self._label, self._open_at_once = url, label, open_at_once
         self._valid_for_s = valid_for_s
         self._open: OrderedDict[str, AsyncClient] = OrderedDict()
+        self._one_at_a_time: dict[str, asyncio.Lock] = {}  # a participant gets one key, whoever needs it first
         self.operator = self._client(operator_key)
         self.operator_rest = AsyncClient(url=url, key=operator_key, valid_for_s=valid_for_s)  # for what fits no frame
 
@@ -39,11 +41,13 @@ class Sessions:
         client = self._open.get(participant)
         if client is None:
             secret = await self._secret(participant)
-            client = self._open.setdefault(participant, self._client(secret))  # somebody may have been faster meanwhile
-            while len(self._open) > self._open_at_once:
-                _, oldest = self._open.popitem(last=False)
-                await oldest.close()
+            client = self._open.get(participant)  # somebody may have been faster meanwhile
+            if client is None:
+                client = self._open[participant] = self._client(secret)
         self._open.move_to_end(participant)
+        while len(self._open) > self._open_at_once:
+            _, oldest = self._open.popitem(last=False)
+            await oldest.close()
         return client
 
     def _client(self, secret: str) -> AsyncClient:
@@ -53,11 +57,11 @@ class Sessions:
         """The session of a participant; the operator's REST session for what is longer than a frame may be."""
         return self.operator_rest if operation in TOO_LONG_FOR_A_FRAME else await self.of(participant)
 
-    async def forget(self, participant: str) -> None:
-        """Closes the session of a participant and drops a key that no longer opens."""
-        self.known.pop(participant, None)
-        client = self._open.pop(participant, None)
-        if client is not None:
+    async def forget(self, participant: str, client: AsyncClient) -> None:
+        """Closes a session whose key no longer opens, and drops the key; nothing where a new one is there already."""
+        if self._open.get(participant) is client:
+            del self._open[participant]
+            self.known.pop(participant, None)
             await client.close()
 
     async def close(self) -> None:
@@ -67,11 +71,12 @@ class Sessions:
         self._open.clear()
 
     async def _secret(self, participant: str) -> str:
-        secret = self.known.get(participant)
-        if secret is None:
-            made = await self.operator.create_key(SCOPES, participant=participant, label=self._label)
-            secret = self.known[participant] = made.secret
-        return secret
+        async with self._one_at_a_time.setdefault(participant, asyncio.Lock()):
+            secret = self.known.get(participant)
+            if secret is None:
+                made = await self.operator.create_key(SCOPES, participant=participant, label=self._label)
+                secret = self.known[participant] = made.secret
+            return secret
 
 
 def read_secrets(path: Path) -> dict[str, str]:

@@ -24,7 +24,7 @@ class World:
 
     def __init__(self, kept: int = 4) -> None:
         self.failed = None
-        self.is_silent = False
+        self.trouble = ""
         self.staleness_s = 3.0
         self.lock = threading.RLock()
         self.kept = kept  # steps that a resume can reach back to
@@ -35,7 +35,7 @@ class World:
         self.truth: dict[tuple[int, int], Truth] = {}
         self.wire: list[Any] = []
         self.sent_seq: int | None = None  # of the subscription at the exchange; None = it has none
-        self.asks_made = 0
+        self.asks_made = self.resumes = 0
         self.subscriptions = Subscriptions(self.ask)
         self.keep_truth()
         self.others: list[AsyncBook] = []
@@ -145,9 +145,9 @@ class World:
         since = wanted.from_seq
         is_resumed = wanted.epoch == self.epoch and since is not None and 0 <= self.seq - since <= len(self.past)
         told = Subscribed(
-            channel="depth", instrument=NAME, epoch=self.epoch, seq=since if is_resumed and since is not None else self.seq,
-            is_resumed=is_resumed,
+            channel="depth", instrument=NAME, epoch=self.epoch, seq=self.seq, is_resumed=is_resumed
         )  # fmt: skip
+        self.resumes += is_resumed
         self.wire.append(told)
         if is_resumed and since is not None:
             self.sent_seq = since

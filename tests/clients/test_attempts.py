@@ -93,6 +93,13 @@ def test_after_a_loss_a_door_that_says_not_executed_settles_nothing(reason: Door
         history(BUY, turned(DoorReason.OUTCOME_UNKNOWN), turned(reason))
 
 
+def test_what_may_have_been_executed_before_these_attempts_stays_unknown_too() -> None:
+    attempts = Attempts(BUY, patience_s=9, was_connected=True, is_unknown=True)
+    with pytest.raises(OrderStatusUnknown):
+        attempts.after(turned(DoorReason.WRONG_KEY), 0, 1)
+    assert attempts.faults == 1
+
+
 def test_an_id_that_stands_for_something_else_was_not_executed_for_this() -> None:
     with pytest.raises(KeyReused):
         history(BUY, Lost("cut"), turned(DoorReason.KEY_REUSED))

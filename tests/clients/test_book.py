@@ -9,7 +9,7 @@ from stream_world import NAME, World
 
 from clients.book import Sides
 from clients.chain import State
-from clients.errors import StaleBook
+from clients.errors import NotFound, StaleBook
 from exchange.protocol.stream import Delta, Snapshot
 
 CHANGE = st.tuples(st.just("trade"), st.booleans(), st.integers(1, 4), st.integers(0, 3), st.booleans())
@@ -173,8 +173,8 @@ def test_an_older_snapshot_does_not_take_us_back() -> None:
 
 def test_silence_makes_the_book_stale() -> None:
     world = settled()
-    world.is_silent = True
-    with pytest.raises(StaleBook, match="nothing was heard"):
+    world.trouble = "no heartbeat was heard for 3 s"
+    with pytest.raises(StaleBook, match="no heartbeat was heard"):
         _ = world.book.top
 
 
@@ -185,8 +185,40 @@ def test_a_resumed_book_is_not_shown_before_the_missed_messages_are_in() -> None
     world.disconnect()
     world.deliver()  # the answer; what was missed is still on its way
     assert not world.book.is_valid
-    world.deliver_all()
-    assert not world.book.is_valid  # nothing has said yet that this was all
     world.beat()
+    world.wire = [world.wire[-1]] * 2
+    world.deliver_all()  # beats do not stand for what is missing
+    assert not world.book.is_valid
+    for _ in range(3):
+        world.beat()
+        world.deliver_all()
+    assert world.book.bids[0].price == 3 and world.resumes == 2
+
+
+def test_a_resumed_book_is_current_as_soon_as_the_missed_messages_are_in() -> None:
+    world = settled()
+    for price in (2, 3):
+        world.trade(True, price, 1, is_sent=False)
+    world.disconnect()
     world.deliver_all()
-    assert world.book.bids[0].price == 3
+    assert world.book.bids[0].price == 3 and world.resumes == 1
+    world.disconnect()
+    world.deliver_all()  # the answer alone: nothing was missed
+    assert world.book.is_valid and world.resumes == 2
+
+
+def test_a_book_whose_instrument_ended_while_we_were_away_is_closed_and_empty() -> None:
+    world = settled()
+    subscription = world.book._subscription
+    world.subscriptions.lost("disconnected")
+    subscription.request()
+    world.subscriptions.on_refused(subscription, NotFound("gone"))
+    assert world.book.is_closed and world.book.bids == world.book.asks == ()
+
+
+def test_a_book_that_never_was_is_an_error_and_not_an_end() -> None:
+    world = World()
+    world.subscriptions.on_refused(world.book._subscription, NotFound("no such book"))
+    assert not world.book.is_closed
+    with pytest.raises(StaleBook, match="no such book"):
+        _ = world.book.bids

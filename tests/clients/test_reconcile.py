@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from bad_wire import bad_wire
 from live_market import LiveMarket, china, instrument
 
-from clients import ExchangeNotAvailable, KeyReused, OrderNotFound, OrderStatusUnknown, RateLimited
-from clients.errors import NotFound
+from clients import (
+    AuthenticationError,
+    Client,
+    ExchangeNotAvailable,
+    InsufficientFunds,
+    KeyReused,
+    OrderNotFound,
+    OrderStatusUnknown,
+    RateLimited,
+    Sent,
+)
+from clients.errors import Expired, NotFound
+from exchange.testing.server import running_server
 
 BOOK = instrument(23)
 
@@ -142,3 +157,94 @@ def test_our_idea_of_the_venue_s_time_may_be_old(market: LiveMarket) -> None:
     placed = client.order(BOOK, price="1.00", cards=1, client_order_id=name)
     assert placed.ack is not None and placed.ack.status == "ACCEPTED"
     placed.cancel()
+
+
+def test_what_became_too_late_on_its_way_is_not_made_young_again(market: LiveMarket) -> None:
+    """The first attempts are lost; when one gets through, the order is older than its maker wanted it to become."""
+    name = market.new_id("old")
+    with bad_wire(market.server.url) as wire, ThreadPoolExecutor(1) as pool:
+        client = market.client(market.buyer_key, url=wire.url, valid_for_s=60)
+        client.venue()
+        wire.go_away()
+        placing = pool.submit(client.order, BOOK, price="1.00", cards=1, client_order_id=name)
+        deadline, pause = time.monotonic() + 20, threading.Event()
+        while wire.turned_away < 2:
+            assert time.monotonic() < deadline
+            pause.wait(0.01)
+        market.tick(30)
+        wire.is_away = False
+        with pytest.raises(Expired, match="valid_until"):
+            placing.result(20)
+    rows = [row.status for row in market.client(market.buyer_key).orders() if row.client_order_id == name]
+    assert rows == ["refused"], rows
+    again = market.client(market.buyer_key).order(BOOK, price="1.00", cards=1, client_order_id=name)
+    assert again.ack is not None and not again.ack.replayed
+    again.cancel()
+
+
+@pytest.mark.slow
+def test_a_client_that_lived_through_a_pause_of_the_venue_s_clock_is_not_locked_out(tmp_path: Path) -> None:
+    """A compressed clock stands still while the exchange is down, so a client's idea of it runs ahead: too far ahead."""
+    almost_a_week_s = 7 * 86_400 - 300
+    with (
+        running_server(tmp_path / "market", "--clock", "compressed", "--speed", "600") as server,
+        Client(server.url, server.operator_key, valid_for_s=almost_a_week_s) as client,
+    ):
+        client.call("set_venue", name="T", time_zone="Asia/Shanghai")
+        client.add_participant("a")
+        before_s = time.monotonic()
+        server.stop()
+        server.start()
+        assert time.monotonic() - before_s > 300 / 600
+        assert client.deposit("a", 5).status == "ACCEPTED"
+        assert client.account(participant="a").cash == 5
+
+
+def test_cancel_all_goes_on_past_what_has_ended_meanwhile(market: LiveMarket) -> None:
+    secret = market.new_participant()
+    other, taken = market.client(secret), []
+
+    def overtake(sent: Sent) -> None:
+        if not taken and names[3] in sent.url + sent.body.decode() and sent.method != "GET":  # the newest comes first
+            taken.append(other.cancel(names[2], kind="order"))
+
+    client = market.client(secret)
+    names = [client.order(BOOK, price="1.00", cards=1, client_order_id=market.new_id("all")).id for _ in range(4)]
+    acks = market.client(secret, on_request=overtake).cancel_all()
+    assert len(taken) == 1 and [ack.status for ack in acks] == ["CANCELED"] * 3
+    assert list(client.orders(status="live")) == []
+
+
+def test_cancel_all_asks_for_all_and_then_tells_what_went_wrong(market: LiveMarket) -> None:
+    name = market.new_id("p")
+    market.operator.add_participant(name)
+    market.operator.deposit(name, 100)
+    key = market.operator.create_key(["read", "trade"], participant=name)
+    sent_cancels: list[Sent] = []
+
+    def revoke_before_the_second(sent: Sent) -> None:
+        if sent.method != "GET":
+            sent_cancels.append(sent)
+            if len(sent_cancels) == 2:
+                market.operator.revoke_key(key.key_id)
+
+    client = market.client(key.secret)
+    for _ in range(3):
+        client.order(BOOK, price="1.00", cards=1)
+    with pytest.raises(AuthenticationError) as caught:
+        market.client(key.secret, on_request=revoke_before_the_second).cancel_all()
+    assert [ack.status for ack in caught.value.acks] == ["CANCELED"] and len(sent_cancels) == 3
+    assert len(caught.value.__notes__) == 2 and "1 were taken back" in caught.value.__notes__[0]
+
+
+def test_a_refusal_that_is_told_again_says_so(market: LiveMarket) -> None:
+    who, name = market.new_id("poor"), market.new_id("same")
+    market.operator.add_participant(who)
+    client = market.client(market.operator.create_key(["read", "trade"], participant=who).secret)
+    with pytest.raises(InsufficientFunds) as first:
+        client.order(BOOK, price="1.00", cards=1, client_order_id=name)
+    assert "first answer" not in str(first.value)
+    market.operator.deposit(who, 100)
+    with pytest.raises(InsufficientFunds, match="this is the first answer to this id, of 20.*use a new id") as again:
+        client.order(BOOK, price="1.00", cards=1, client_order_id=name)
+    assert again.value.ack.replayed and again.value.ack.seq == first.value.ack.seq

@@ -72,7 +72,7 @@ ROOMS = (
             "exchange.protocol", "exchange.ports_access", "exchange.gateways.access", "exchange.gateways.limits",
             "exchange.engine.handle", "exchange.engine.writer_stats",
         ),
-        ("fastapi", "starlette", "msgspec", "prometheus_client"),
+        ("fastapi", "starlette", "msgspec", "prometheus_client", "uvicorn"),
     ),
     Room(
         "exchange.gateways.stream",

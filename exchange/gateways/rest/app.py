@@ -54,6 +54,19 @@ class _HandlerRoute(APIRoute):
         return self.endpoint
 
 
+class _Doors(FastAPI):
+    """The app, with the socket beside it: what FastAPI and Starlette wrap around a route costs something at every frame."""
+
+    stream: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request or one socket."""
+        if self.stream is not None and scope["type"] == "websocket" and scope["path"] == STREAM_PATH:
+            await self.stream(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 class _Socket:
     """An ASGI app as a route's endpoint (a bare function would be taken for another kind of endpoint)."""
 
@@ -128,7 +141,7 @@ def build_app(
 
     PermissionTableError where a door and the permission table disagree.
     """
-    app = FastAPI(
+    app = _Doors(
         title=TITLE, version=version, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, debug=False
     )
     gate = _Gate(access, budgets)
@@ -137,7 +150,8 @@ def build_app(
     for (method, path), name, handler in _others(gate, metrics, reports, version):
         _add(app, method, path, name, handler)
     if stream is not None:
-        app.router.routes.append(WebSocketRoute(STREAM_PATH, _Socket(stream), name="stream"))
+        app.router.routes.append(WebSocketRoute(STREAM_PATH, _Socket(stream), name="stream"))  # for the permission table
+        app.stream = stream
     app.add_exception_handler(HTTPException, _not_routed(app, gate))
     app.add_middleware(Door, metrics=metrics, limits=limits)
     verify_complete(routes_of(app), stream_operations if stream is not None else None)

@@ -78,6 +78,7 @@ class Door:
             self._settle_path(scope)
             await self._app(scope, receive, send)
         except DoorError as error:
+            visit.trace_id = error.trace_id or visit.trace_id  # one name for a fault that is in the log already
             if error.reason is DoorReason.INTERNAL:
                 LOG.error(_log_line(error, scope, visit))
             await problem(error, visit.trace_id)(scope, receive, send)

@@ -47,6 +47,7 @@ def document(title: str, version: str, summary: str) -> dict[str, Any]:
     bodies = {each.args.__name__ for each in OPERATIONS.values() if each.method in WITH_BODY and "{" not in each.path}
     for name in {each.args.__name__ for each in OPERATIONS.values()} - bodies:
         components.pop(name, None)  # these are parameters, wholly or in part, and stand where they are used
+    _simplify_tuples(components)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -61,6 +62,16 @@ def document(title: str, version: str, summary: str) -> dict[str, Any]:
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "description": "a secret of cpx keys"}},
         },
     }  # fmt: skip
+
+
+def _simplify_tuples(schema: Any) -> None:
+    """So many of one kind is said by `items` with a length: tools that read 3.1 stumble over `prefixItems`."""
+    if isinstance(schema, dict):
+        kinds = schema.get("prefixItems", [])
+        if kinds and all(kind == kinds[0] for kind in kinds) and schema["minItems"] == schema["maxItems"] == len(kinds):
+            schema["items"] = schema.pop("prefixItems")[0]
+    for each in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        _simplify_tuples(each)
 
 
 def _operation(operation: Operation, of_kind: dict[type, Any], components: dict[str, Any]) -> dict[str, Any]:

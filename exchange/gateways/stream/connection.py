@@ -82,6 +82,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._cutting: asyncio.TimerHandle | None = None
         self._is_held = False  # no frame is read until the client has taken some of his answers
+        self._is_gone = False  # nothing is sent any more
         self.outbox = Outbox(
             door.limits, self._wake.set, self._market.snapshot_text, self._heartbeat, session.topics.discard, self._ending
         )  # fmt: skip
@@ -115,10 +116,18 @@ class Connection:
     def _ending(self) -> None:
         """The outbox takes nothing more: what is left must be taken in time."""
         self._may_read.set()
-        self._cutting = self._loop.call_later(CUT_OFF_S, self._cut_off)
+        self._cutting = self._loop.call_later(CUT_OFF_S, self._cut)
+
+    def _cut(self) -> None:
+        """Ends it now, whoever waits for whatever."""
+        self._is_gone = True
+        self._cut_off()
+        self._wake.set()
+        self._may_read.set()
 
     def beat(self) -> None:
         """Once a second."""
+        self.outbox.check_reader()
         end = self.session.check_key()
         if end is not None:
             self.close(end.code, end.reason, end.text)
@@ -131,11 +140,11 @@ class Connection:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 return
-            if self.outbox.end is not None:
+            if self.outbox.end is not None or self._is_gone:
                 continue  # what comes after our last word is not read
             frame = message.get("text")
             self._do(self.session.receive(message["bytes"] if frame is None else frame, self._door.now_ns()))
-            while not self._is_free() and self.outbox.end is None:
+            while not self._is_free() and self.outbox.end is None and not self._is_gone:
                 self._is_held = True
                 self._may_read.clear()
                 await self._may_read.wait()
@@ -189,10 +198,21 @@ class Connection:
             )  # fmt: skip
         except DoorError as no:
             on_done(no)
+        except Exception:  # noqa: BLE001 - logged, and the client is told
+            pending.text = self._fault_text(call.operation.name, pending.id)
+            self._send_answered()
 
     def _done(self, pending: _Pending, result: Any) -> None:
-        """An answer to a command; it goes out behind those to earlier commands."""
-        pending.text = failure_text(pending.id, result) if isinstance(result, DoorError) else result_text(pending.id, result)
+        """An answer to a command."""
+        try:
+            failed = isinstance(result, DoorError)
+            pending.text = failure_text(pending.id, result) if failed else result_text(pending.id, result)
+        except Exception:  # noqa: BLE001 - logged, and the client is told
+            pending.text = self._fault_text("an answer", pending.id)
+        self._send_answered()
+
+    def _send_answered(self) -> None:
+        """What is answered goes out behind the answers to earlier commands."""
         commands = self._commands
         while commands and commands[0].text:
             self.outbox.on_their_way -= 1
@@ -207,15 +227,21 @@ class Connection:
         except DoorError as no:
             text = failure_text(call.id, no)
         except Exception:  # noqa: BLE001 - logged, and the client is told
-            trace_id = secrets.token_hex(8)
-            _LOG.exception("%s failed, trace_id %s", call.operation.name, trace_id)
-            text = failure_text(call.id, DoorError(DoorReason.INTERNAL), trace_id)
+            text = self._fault_text(call.operation.name, call.id)
         self.outbox.put(text)
+
+    @staticmethod
+    def _fault_text(what: str, request_id: int | str) -> str:
+        """INTERNAL, by the name under which the exception at hand is in the log."""
+        trace_id = secrets.token_hex(8)
+        _LOG.exception("%s failed, trace_id %s", what, trace_id)
+        return failure_text(request_id, DoorError(DoorReason.INTERNAL), trace_id)
 
     def _asked(self, question: asyncio.Task[None]) -> None:
         self._questions.discard(question)
         self.outbox.on_their_way -= 1
         self._may_read.set()
+        self._wake.set()  # the sender may wait for nothing but this one to close
 
     # --- subscriptions ---
 
@@ -234,7 +260,7 @@ class Connection:
             return
         if watch.resume is not None and watch.resume[0] == self._market.epoch and feed.reaches_back_to(watch.resume[1]):
             from_seq = watch.resume[1]
-        self._say_subscribed(watch.id, topic, feed.seq if from_seq is None else from_seq, from_seq is not None)
+        self._say_subscribed(watch.id, topic, feed.seq, from_seq is not None)
         self.outbox.watch(topic, feed, from_seq)
         self.session.topics.add(topic)
 
@@ -267,7 +293,7 @@ class Connection:
         """Sends what the outbox has; `send` waits while the client does not read."""
         outbox, wake, stats = self.outbox, self._wake, self._door.stats
         try:
-            while True:
+            while not self._is_gone:
                 text = outbox.take()
                 if text is not None:
                     await self._send({"type": "websocket.send", "text": text})
@@ -279,10 +305,14 @@ class Connection:
                 else:
                     wake.clear()
                     await wake.wait()
-            code, reason = outbox.end
-            await self._send({"type": "websocket.close", "code": code, "reason": reason})
+            if outbox.end is not None and not self._is_gone:
+                code, reason = outbox.end
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
         except OSError:
             return  # the client has gone; the reading side is told as well
         except Exception:  # noqa: BLE001 - logged; the connection is of no use any more
             _LOG.exception("stream %d failed while sending", self.number)
             self._cut_off()
+        finally:
+            self._is_gone = True
+            self._may_read.set()  # a reader that waits for room in the outbox would wait for ever

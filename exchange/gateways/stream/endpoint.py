@@ -7,6 +7,7 @@ Pure ASGI, so that no middleware stands between a frame and the market. Run uvic
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, MutableMapping
+from functools import partial
 from time import monotonic_ns, time_ns
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,6 +43,7 @@ class StreamDoor:
         self._allowed_origins = frozenset(allowed_origins)
         self._connections: dict[int, Connection] = {}
         self._of_key: Counter[str] = Counter()
+        self._strangers: Counter[str] = Counter()  # sockets that have not logged in, by address
         self._is_closing = False
         self._beating: asyncio.TimerHandle | None = None
         market.on_fault = self.end_all
@@ -56,7 +58,9 @@ class StreamDoor:
             self.stats.refused += 1
             await _send_refusal(refusal, scope, send)
             return
-        session = Session(self._access, self._budgets, self.limits, _address(scope), self._admit)
+        address = _address(scope)
+        self._strangers[address] += 1
+        session = Session(self._access, self._budgets, self.limits, address, partial(self._admit, address))
         self.stats.opened += 1
         number = self.stats.opened
         cut_off = scope.get("extensions", {}).get(CUT_OFF, _nothing)
@@ -69,7 +73,7 @@ class StreamDoor:
         except OSError:
             return  # gone in the handshake
         finally:
-            self._forget(connection)
+            self._forget(connection, address)
 
     def end_all(self) -> None:
         """After a fault of ours in the feeds: nobody may take silence for a quiet market."""
@@ -93,13 +97,15 @@ class StreamDoor:
             return DoorError(DoorReason.TOO_MANY_CONNECTIONS, limit="connections", retry_after_s=1)
         headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"origin", b"host")}
         origin = headers.get(b"origin")
-        if origin is None or origin in self._allowed_origins:
-            return None
-        if urlsplit(origin).netloc == headers.get(b"host", "") != "":
-            return None
-        return DoorError(DoorReason.WRONG_SCOPE, "pages of other sites may not connect", field="origin", hint="see Origin")
+        is_welcome = origin is None or origin in self._allowed_origins or _host_of(origin) == headers.get(b"host", "") != ""
+        if not is_welcome:
+            return DoorError(DoorReason.WRONG_SCOPE, "pages of other sites may not connect", field="origin", hint="see Origin")
+        if self._strangers[_address(scope)] >= self.limits.logins_at_once:
+            detail = "too many sockets of this address have not logged in yet"
+            return DoorError(DoorReason.TOO_MANY_CONNECTIONS, detail, limit="logins_at_once", retry_after_s=1)
+        return self._budgets.take_keyless(_address(scope))  # given back at the login
 
-    def _admit(self, principal: Principal) -> DoorError | None:
+    def _admit(self, address: str, principal: Principal) -> DoorError | None:
         if self._of_key[principal.key_id] >= self.limits.connections_per_key:
             others = [
                 str(each.number) for each in self._connections.values()
@@ -108,13 +114,22 @@ class StreamDoor:
             detail = f"this key has {len(others)} connections: sessions {', '.join(others[:20])}"
             return DoorError(DoorReason.TOO_MANY_CONNECTIONS, detail, limit="connections_per_key")
         self._of_key[principal.key_id] += 1
+        self._no_stranger(address)
+        self._budgets.keyless_no_more(address)
         return None
 
-    def _forget(self, connection: Connection) -> None:
+    def _no_stranger(self, address: str) -> None:
+        self._strangers[address] -= 1
+        if not self._strangers[address]:
+            del self._strangers[address]
+
+    def _forget(self, connection: Connection, address: str) -> None:
         del self._connections[connection.number]
         self.stats.connections -= 1
         principal = connection.session.principal
-        if principal is not None:
+        if principal is None:
+            self._no_stranger(address)
+        else:
             self._of_key[principal.key_id] -= 1
             if not self._of_key[principal.key_id]:
                 del self._of_key[principal.key_id]
@@ -135,6 +150,14 @@ class StreamDoor:
 
 def _nothing() -> None:
     """Where the server has no way to cut a connection off, its own time-outs do."""
+
+
+def _host_of(origin: str) -> str:
+    """Host and port of an Origin header; "" where it is no address at all."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def _address(scope: Scope) -> str:

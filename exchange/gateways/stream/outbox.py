@@ -2,7 +2,8 @@
 
 Answers are kept as they are and never dropped; the endpoint stops reading from a client that does not fetch his. Of the
 channels only the place in each feed is kept. `top`, `depth` and `instruments` are behind when they are behind: what was
-missed goes out as one message. `trades` and `user` are never merged: who lets too many of them wait is `lagged` and ends.
+missed goes out as one message. `trades` and `user` are never merged: who has too many of them waiting, and in three seconds
+does not fetch as many as waited at their beginning, is `lagged` and ends. One large batch ends nobody who reads.
 """
 
 from collections import deque
@@ -15,6 +16,7 @@ from exchange.gateways.stream.session import Topic
 from exchange.protocol import stream as s
 
 MERGE_FROM = 8  # so many steps behind a feed go out one by one, more as one
+LATE_S = 3  # so long a client has to fetch what was too much
 MAX_ANSWERS = 256  # that may wait or be on their way before no more frames are read
 
 
@@ -108,6 +110,8 @@ class Outbox:
         self._is_beating = False
         self._answers = self._answer_bytes = 0
         self._waiting = self._waiting_bytes = 0  # trades and user messages
+        self._to_fetch = 0  # of those: how many are left of what were too many at a look; 0 where there was nothing to see
+        self._late_s = 0  # since that look
 
     def __len__(self) -> int:
         return self._answers + self._waiting + sum(sub.has_more for sub in self.subscriptions.values() if sub.feed.merge)
@@ -180,9 +184,17 @@ class Outbox:
         """So much more, or less, waits that cannot be merged."""
         self._waiting += messages
         self._waiting_bytes += size
-        if messages > 0 and (
-            self._waiting > self._limits.outbound_messages or self._waiting_bytes > self._limits.outbound_bytes
-        ):
+        if messages < 0:
+            self._to_fetch = max(0, self._to_fetch + messages)
+
+    def check_reader(self) -> None:
+        """Once a second: too much waits, and even what waited LATE_S ago is not fetched."""
+        is_much = self._waiting > self._limits.outbound_messages or self._waiting_bytes > self._limits.outbound_bytes
+        if not is_much or not self._to_fetch:
+            self._to_fetch, self._late_s = self._waiting if is_much else 0, 0
+            return
+        self._late_s += 1
+        if self._late_s >= LATE_S:
             self.lag()
 
     # --- out ---

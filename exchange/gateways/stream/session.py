@@ -8,8 +8,9 @@ The rules, in the order in which a frame meets them:
    connection ends (4400).
 4. `login` first, within `login_s`; until then only `ping` is answered, and everything else ends the connection (4401). A
    wrong key ends it as well, and there is one login per connection.
-5. The key is looked at again at every frame, and each second: one that was revoked or has expired ends it (4401).
-6. Every other fault is answered with the id of its frame, and changes nothing.
+5. A subscription is a read of the participant's budget, but `heartbeat`.
+6. The key is looked at again at every frame, and each second: one that was revoked or has expired ends it (4401).
+7. Every other fault is answered with the id of its frame, and changes nothing.
 """
 
 from collections.abc import Callable
@@ -215,10 +216,14 @@ class Session:
     def _subscribe(self, request: s.Request, principal: Principal) -> Watch:
         asked = decode_again(request.args, s.Subscribe)
         topic = self._topic(asked, principal)
-        if topic not in self.topics and len(self.topics) >= self._limits.subscriptions:
+        # The heartbeat costs next to nothing, and without it nobody can tell a dead connection from a quiet one.
+        counted = sum(each.channel != "heartbeat" for each in self.topics)
+        if topic not in self.topics and topic.channel != "heartbeat" and counted >= self._limits.subscriptions:
             raise DoorError(DoorReason.TOO_MANY_SUBSCRIPTIONS, limit="subscriptions")
         if (asked.epoch is None) != (asked.from_seq is None):
             raise DoorError(DoorReason.INVALID_FIELD, "epoch and from_seq go together", field="from_seq")
+        if topic.channel != "heartbeat" and (refusal := self._budgets.take_read(principal)) is not None:
+            raise refusal
         if asked.epoch is None or asked.from_seq is None:
             return Watch(request.id, topic, None)
         return Watch(request.id, topic, (asked.epoch, asked.from_seq))

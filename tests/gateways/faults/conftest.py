@@ -1,6 +1,9 @@
-"""Faults of the live server; the small market of the REST tests is importable by name."""
+"""Faults of the live server; helpers beside the tests, the small market of the REST tests and the PostgreSQL server of
+the adapters' tests are importable by name."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "rest"))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "rest")]
+sys.path.append(str(HERE.parents[1] / "adapters"))

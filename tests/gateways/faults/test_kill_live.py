@@ -1,111 +1,57 @@
-"""kill -9 under load from three clients: what was acknowledged is in the journal, what was retried was executed once."""
+"""kill -9 under load from five clients at both doors: what was acknowledged is in the journal, what was retried was
+executed once."""
 
-import json
 import random
-import threading
-import time
-from collections import Counter
 
 import pytest
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
-from world import running_world
+from under_load import Journal, Memory, RestClient, SocketClient, id_of, until_killed
+from world import offer, order, running_world, task
 
-from exchange.adapters.journal_file import read_commands
-from exchange.domain.commands import PlaceOrder
-from exchange.domain.events import OrderChanged
-from exchange.domain.venue import Venue
-from exchange.protocol.codec import NO_KEY, body_hash, encode
+from exchange.domain.commands import Deposit, PlaceOffer, PlaceOrder, SubmitTask
 
-CLIENTS, WINDOW = 3, 16
-WAIT_S = 60
+ENOUGH = 6  # answers to each client in each life of the server
+START_YUAN = 100_000  # what world.set_up gives to everybody
+KINDS = {"orders": PlaceOrder, "tasks": SubmitTask, "offers": PlaceOffer, "posted": PlaceOrder, "deposits": Deposit}
 
 
-class Client(threading.Thread):
-    """Sends orders as fast as they are acknowledged; after a break it sends what was unanswered again, same ids."""
-
-    def __init__(self, number, world, unanswered, acks, instrument):
-        super().__init__(daemon=True)
-        self.number, self.world, self.instrument = number, world, instrument
-        self.unanswered, self.acks = unanswered, acks  # id -> terms; id -> [ack]
-        self.sent_again = len(unanswered)
-        self.fault = None
-
-    def run(self):
-        try:
-            self._trade()
-        except (ConnectionClosed, OSError, EOFError):
-            pass
-        except Exception as error:  # noqa: BLE001 - told to the test
-            self.fault = error
-
-    def _trade(self):
-        address = self.world.server.url.replace("http", "ws") + "/v1/stream"
-        with connect(address, compression=None, open_timeout=WAIT_S) as socket:
-            socket.send(json.dumps({"op": "login", "id": 0, "args": {"key": self.world.keys["buyer"]}}))
-            assert json.loads(socket.recv(WAIT_S))["type"] == "result"
-            open_ids = list(self.unanswered)
-            for name in open_ids:
-                self._send(socket, name)
-            while True:
-                while len(open_ids) < WINDOW:
-                    name = f"c{self.number}-{len(self.acks) + len(open_ids)}"
-                    self.unanswered[name] = self._terms(name)
-                    open_ids.append(name)
-                    self._send(socket, name)
-                message = json.loads(socket.recv(WAIT_S))
-                assert message["type"] == "result", message
-                name = message["id"]
-                self.acks.setdefault(name, []).append(message["result"])
-                self.unanswered.pop(name, None)
-                open_ids.remove(name)
-
-    def _terms(self, name):
-        price = f"{1 + len(self.acks) % 7}.{len(self.acks) % 100:02d}"
-        return {"client_order_id": name, "instrument": self.instrument, "price": price, "cards": "0.1"}
-
-    def _send(self, socket, name):
-        socket.send(json.dumps({"op": "place_order", "id": name, "args": self.unanswered[name]}))
+def one_hour(offer_id, number):
+    """A tenth of a card for one hour: so small that they never run out of capacity."""
+    hour = number % 100
+    start, end = (f"2026-11-{24 + each // 24}T{each % 24:02d}:00:00+08:00" for each in (hour + 12, hour + 13))
+    return offer(offer_id, cards="0.1", start=start, end=end, price=f"{4 + number % 3}.00")
 
 
-def run_until_killed(world, memory, draw, instrument):
-    """One life of the server under load; how many orders were acknowledged in it, and how many were sent again."""
-    before = sum(len(acks) for _, acks in memory)
-    clients = [Client(number, world, *memory[number], instrument) for number in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    deadline = time.monotonic() + WAIT_S
-    while sum(len(acks) for _, acks in memory) < before + 30:
-        assert time.monotonic() < deadline, [client.fault for client in clients]
-        time.sleep(0.002)
-    time.sleep(draw.random() * 0.4)  # the moment is what is tried
-    world.server.kill()
-    for client in clients:
-        client.join(WAIT_S)
-        assert not client.is_alive()
-        assert client.fault is None, client.fault
-    return sum(client.sent_again for client in clients)
+def crew(world, memories, instrument):
+    """Everybody who keeps the server busy in one of its lives."""
+
+    def resting(name, number):
+        return order(name, instrument=instrument, price=f"{1 + number % 7}.{number % 100:02d}", cards="0.1")
+
+    def small(name, number):
+        deadline = f"2026-11-{26 + number % 3}T12:00:00+08:00"
+        return task(name, cards="0.1", hours="1", price_cap="8.00", deadline=deadline)
+
+    def gift(_, number):
+        return {"participant": "other", "amount": f"{1 + number}.{number % 100:02d}", "reference": "gift"}
+
+    return [
+        SocketClient(world, "buyer", "place_order", resting, memories["orders"]),
+        SocketClient(world, "worker", "submit_task", small, memories["tasks"]),
+        SocketClient(world, "seller", "place_offer", one_hour, memories["offers"]),
+        RestClient(world, "other", "place_order", resting, memories["posted"]),
+        RestClient(world, "", "deposit", gift, memories["deposits"]),
+    ]
 
 
-def replay(folder):
-    """(venue, command by seq, how often each order was accepted) from the journal alone."""
-    venue, commands, accepted = Venue(), {}, Counter()
-    for logged in read_commands(folder):
-        header = logged.header
-        key = b"" if header.idem_key == NO_KEY else header.idem_key
-        events = venue.apply(
-            logged.seq, logged.command, idem_key=key, body_hash=body_hash(encode(logged.command)),
-            valid_until_ns=header.valid_until_ns,
-        )  # fmt: skip
-        commands[logged.seq] = logged.command
-        for event in events:
-            if isinstance(event, OrderChanged) and event.status == "accepted":
-                accepted[event.client_order_id] += 1
-    return venue, commands, accepted
+def hire(world):
+    """One participant more, who only submits tasks."""
+    world.do("add_participant", participant="worker", firm="worker-firm")
+    world.do("deposit", participant="worker", amount="100000.00", reference="start")
+    world.keys["worker"] = world.do("create_key", participant="worker", scopes=["read", "trade"])["secret"]
 
 
 @pytest.mark.slow
-def test_kill_nine_ten_times_loses_no_acknowledged_order_and_doubles_none(tmp_path):
+def test_kill_nine_ten_times_loses_nothing_acknowledged_and_doubles_nothing(tmp_path):
     check_kills(tmp_path, kills=10)
 
 
@@ -118,25 +64,52 @@ def check_kills(tmp_path, kills):
     seed = random.SystemRandom().randrange(1 << 32)
     draw = random.Random(seed)
     folder = tmp_path / "exchange"
-    memory = [({}, {}) for _ in range(CLIENTS)]
+    memories = {name: Memory(name) for name in KINDS}
     again = 0
     with running_world(folder) as world:
+        hire(world)
         listed = world.do("instruments")["items"][0]
         instrument = f"{listed['family']}/{listed['last_period']}"
         for _ in range(kills):
-            again += run_until_killed(world, memory, draw, instrument)
+            again += until_killed(crew(world, memories, instrument), ENOUGH, draw.random() * 0.3, world.server.kill)
             world.server.start()
-        for unanswered, acks in memory:  # the last unanswered ones, retried by hand
-            for name, terms in list(unanswered.items()):
-                acks.setdefault(name, []).append(world.do("place_order", "buyer", terms))
+        for client in crew(world, memories, instrument):  # the last unanswered ones, retried by hand
+            for name, terms in list(client.memory.unanswered.items()):
+                headers = {"Idempotency-Key": name}
+                client.memory.answered(name, world.do(client.operation, client.who, terms, headers=headers))
         state_hash = world.do("state")["state_hash"]
+        told = {name: world.do("account", name)["total"] for name in ("buyer", "other")}
         world.server.stop()
-    venue, commands, accepted = replay(folder)
-    assert f"{venue.state_hash():016x}" == state_hash, f"seed {seed}"
-    assert again > 0, "no order was ever unanswered at a kill: the test shows nothing"
-    answers = [(name, ack) for _, acks in memory for name, got in acks.items() for ack in got]
-    assert len(answers) >= 30 * kills
-    for name, ack in answers:
-        command = commands[ack["seq"]]
-        assert isinstance(command, PlaceOrder) and command.client_order_id == name, (seed, name, ack)
-        assert accepted[name] == 1, (seed, name, accepted[name])
+    journal = Journal(folder)
+    assert f"{journal.venue.state_hash():016x}" == state_hash, f"seed {seed}"
+    assert again > 0, "nothing was ever unanswered at a kill: the test shows nothing"
+    for name, memory in memories.items():
+        check_answers(journal, memory, KINDS[name], f"seed {seed}")
+        assert memory.count() >= ENOUGH * kills
+    check_deposits(journal, memories["deposits"], told, f"seed {seed}")
+
+
+def check_answers(journal, memory, kind, seed):
+    """Each answer names a command of the journal that is the one it answers; each id was executed once or refused once."""
+    for name, acks in memory.acks.items():
+        for ack in acks:
+            command = journal.commands[ack["seq"]]
+            assert isinstance(command, kind), (seed, name, ack)
+            assert kind is Deposit or id_of(command) == name, (seed, name, ack)
+        assert len({(ack["seq"], ack["status"]) for ack in acks}) == 1, (seed, name, acks)
+        if kind is not Deposit:
+            was_refused = acks[0]["status"] in ("REJECTED", "DENIED")
+            assert journal.executed[name] == (not was_refused), (seed, name, journal.executed[name])
+    assert sum(acks[0]["status"] not in ("REJECTED", "DENIED") for acks in memory.acks.values()) >= 20, "mostly refused"
+
+
+def check_deposits(journal, memory, told, seed):
+    """Every key was executed once: the balance is the sum over the keys, to the last unit."""
+    gifts = {key: made for key, made in journal.deposits.items() if made[0].reference == "gift"}
+    assert all(len(made) == 1 for made in gifts.values()), seed
+    assert len(gifts) == len(memory.acks) == memory.made, seed
+    sent_micro = sum((1 + number) * 1_000_000 + number % 100 * 10_000 for number in range(memory.made))
+    assert sum(made[0].amount_micro for made in gifts.values()) == sent_micro, seed
+    total_micro = START_YUAN * 1_000_000 + sent_micro
+    assert told["other"] == f"{total_micro // 1_000_000}.{total_micro % 1_000_000 // 10_000:02d}", seed
+    assert told["buyer"] == f"{START_YUAN}.00", seed

@@ -1,4 +1,4 @@
-"""The examples of docs/protocol/rest.md, run in a shell against a live server, answer what the page shows."""
+"""The examples of docs/protocol, run in a shell against a live server, answer what the pages show."""
 
 import json
 import re
@@ -9,19 +9,28 @@ from pathlib import Path
 import pytest
 from world import environment, running_world
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "protocol" / "rest.md"
+PAGES = Path(__file__).resolve().parents[3] / "docs" / "protocol"
 BLOCK = re.compile(r"```(sh|json)\n(.*?)```", re.S)
 
 
-def examples():
-    """(shell lines, answers shown) in the order of the page."""
+def examples(page="rest.md"):
+    """(shell lines, answers shown) in the order of the page; answers of the pages that show some."""
     found = []
-    for kind, text in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
+    for kind, text in BLOCK.findall((PAGES / page).read_text(encoding="utf-8")):
         if kind == "sh":
             found.append((text, []))
-        else:
+        elif found:
             found[-1][1].append(json.loads(text))
     return found
+
+
+def run(shell, world):
+    """What a shell writes that stops at the first command that fails."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", shell], capture_output=True, text=True, timeout=60, env=environment(world)
+    )
+    assert done.returncode == 0, (shell, done.stderr)
+    return answers(done.stdout)
 
 
 def differs(shown, told, place="answer"):
@@ -57,18 +66,31 @@ def answers(text):
 def test_every_example_answers_what_the_page_shows(tmp_path):
     with running_world(tmp_path / "exchange") as world:
         for shell, shown in examples():
-            done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", shell],
-                capture_output=True,
-                text=True,
-                timeout=60,
-                env=environment(world),
-            )
-            assert done.returncode == 0, (shell, done.stderr)
-            told = answers(done.stdout)
-            assert len(told) == len(shown), (shell, done.stdout)
+            told = run(shell, world)
+            assert len(told) == len(shown), (shell, told)
             for one_shown, one_told in zip(shown, told, strict=True):
                 assert not differs(one_shown, one_told), (shell, differs(one_shown, one_told), one_told)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not here")
+def test_the_key_that_the_page_on_keys_makes_is_one(tmp_path):
+    ((shell, shown),) = examples("keys.md")
+    assert not shown
+    with running_world(tmp_path / "exchange") as world:
+        (refused,) = run(shell, world)
+        assert (refused["reason"], refused["field"]) == ("INVALID_FIELD", "participant")
+        world.do("add_participant", participant="acme", firm="acme")
+        (made,) = run(shell, world)
+        assert (made["participant"], made["scopes"], made["label"]) == ("acme", ["read", "trade"], "training cluster")
+        assert made["secret"].startswith(f"cpx_{made['key_id']}_")
+        assert world.do("account", made["secret"])["participant"] == "acme"
+        world.do("revoke_key", key_id=made["key_id"])
+        assert world.ask("account", made["secret"]).reason == "WRONG_KEY"
+
+
+def test_every_page_with_commands_for_a_shell_is_run_here():
+    assert {page.name for page in PAGES.glob("*.md") if "```sh" in page.read_text(encoding="utf-8")} == {"rest.md", "keys.md"}
 
 
 def test_the_page_has_examples_of_the_main_paths():

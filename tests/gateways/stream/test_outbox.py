@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exchange.engine.feeds import Feed, Shelf, to_text
 from exchange.gateways.limits import DoorLimits
-from exchange.gateways.stream.outbox import MERGE_FROM, Outbox
+from exchange.gateways.stream.outbox import LATE_S, MERGE_FROM, Outbox
 from exchange.gateways.stream.session import Topic
 from exchange.protocol import stream as s
 
@@ -110,6 +110,9 @@ def test_a_long_past_is_no_burden_but_a_slow_reader_of_what_is_new_is() -> None:
     assert world.outbox.end is None
     assert [each["seq"] for each in world.take(50)] == list(range(1, 51))
     world.step(TRADES)
+    for _ in range(1 + LATE_S):
+        assert world.outbox.end is None
+        world.outbox.check_reader()
     assert world.outbox.end == (s.CLOSE_LAGGED, "SLOW_CONSUMER")
     (lagged,) = world.take()
     assert (lagged["type"], lagged["from_seq"], lagged["to_seq"]) == ("lagged", 51, 111)
@@ -123,9 +126,34 @@ def test_bytes_count_as_well() -> None:
     world.watch(TRADES)
     world.take()
     world.step(TRADES, 500)
+    for _ in range(10):
+        world.outbox.check_reader()
     assert world.outbox.end is None
     world.step(TRADES, 500)
+    for _ in range(1 + LATE_S):
+        assert world.outbox.end is None
+        world.outbox.check_reader()
     assert world.outbox.end is not None
+
+
+def test_a_batch_of_any_size_ends_nobody_who_reads_and_anybody_who_does_not() -> None:
+    world = World(DoorLimits(outbound_messages=10))
+    world.watch(TRADES)
+    world.take()
+    for _ in range(2_000):
+        world.step(TRADES)
+    for _ in range(20):  # the client fetches 800 a second, and the market goes on as fast
+        world.outbox.check_reader()
+        assert world.outbox.end is None
+        assert len(world.take(800)) == 800
+        for _ in range(800):
+            world.step(TRADES)
+    assert [told["seq"] for told in world.sent] == list(range(len(world.sent)))
+    for _ in range(2 * LATE_S):  # now it fetches a little now and then
+        if world.outbox.end is None:
+            world.outbox.check_reader()
+            world.take(20)
+    assert world.outbox.end == (s.CLOSE_LAGGED, "SLOW_CONSUMER")
 
 
 def test_depth_alone_never_lags_and_keeps_nothing() -> None:
@@ -222,6 +250,7 @@ def test_every_client_sees_a_chain_without_holes_and_heartbeats_that_agree(steps
         if what == "take":
             check(world, world.take(with_what), seen)
         elif what == "beat":
+            world.outbox.check_reader()
             world.outbox.beat()
         elif what == "leave":  # and come back with what was seen
             name = with_what.channel

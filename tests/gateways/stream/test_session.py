@@ -194,6 +194,17 @@ def test_subscriptions_are_counted_and_the_same_one_again_is_none_more(desk: Des
     assert problem(send(session, "unsubscribe", channel="top", instrument="a")).error.reason == "NOT_FOUND"
 
 
+def test_there_is_always_room_for_the_heartbeat_and_it_takes_none(desk: Desk) -> None:
+    session = desk.logged_in(limits=DoorLimits(subscriptions=1))
+    session.topics.add(Topic("depth", "a"))
+    beat = send(session, "subscribe", channel="heartbeat")
+    assert beat == Watch(7, Topic("heartbeat", ""), None)
+    session.topics.add(beat.topic)
+    assert problem(send(session, "subscribe", channel="depth", instrument="b")).error.reason == "TOO_MANY_SUBSCRIPTIONS"
+    session.topics.discard(Topic("depth", "a"))
+    assert isinstance(send(session, "subscribe", channel="depth", instrument="b"), Watch)
+
+
 def test_bad_frames_are_answered_with_id_null_until_there_are_too_many(desk: Desk) -> None:
     session = desk.logged_in()
     frames: list[str | bytes] = [
