@@ -194,7 +194,8 @@ def _end_taken(
 ) -> NoReturn:
     """What an id that is taken stands for, and the exit code of that; another id might buy the same need twice."""
     whose = {"client_order_id": order_id, "participant": participant}
-    found = {kind: row for kind in ("task", "order") if (row := venue.find(kind, **whose)) is not None}
+    rows = {kind: venue.find(kind, **whose) for kind in ("task", "order")}
+    found = {kind: row for kind, row in rows.items() if row is not None and "refused" not in (row["status"], row.get("ending"))}
     if as_json:
         print_json("buy", client_order_id=order_id, quote=quote, ack=None, stands_for=found)
     elif "task" in found:

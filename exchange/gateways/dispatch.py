@@ -131,7 +131,7 @@ class Dispatcher:
                 return
             told: Ack | DoorError
             try:
-                told = self._told(operation, result, command, viewer, key)
+                told = self._told(operation, result, command, viewer)
             except Exception as error:  # noqa: BLE001 - in the log with its stack; whoever waits is told, whatever happened
                 told = _fault(operation, error)
             on_done(told)
@@ -220,9 +220,7 @@ class Dispatcher:
 
     # --- after ---
 
-    def _told(
-        self, operation: Operation, result: Answer | VenueHalted, command: Any, viewer: str, key: bytes
-    ) -> Ack | DoorError:
+    def _told(self, operation: Operation, result: Answer | VenueHalted, command: Any, viewer: str) -> Ack | DoorError:
         if isinstance(result, VenueHalted):
             return self._halted(result)
         if present.refused_as(result.events) == "KEY_REUSED":

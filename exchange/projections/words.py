@@ -24,6 +24,7 @@ _REASONS = {
     "INVALID_BUDGET": "cap or budget is missing, given twice or too large",
     "TOO_MANY_WAITING": "too many tasks of this firm or chip wait already",
     "INSUFFICIENT_FUNDS": "the buyer's free cash does not cover the hold",
+    "TOO_MANY_KEYS": "too many names of tasks and orders of the buyer are remembered already",
 }
 
 _OF_BULK = {"NO_DEPTH": "nothing more is offered in the hours and regions it allows"}
@@ -93,6 +94,7 @@ _MEANINGS = {
     335: "the window is open, or periods are out of order",
     336: "exactly one of price cap and budget, positive",
     337: "as many orders rest as the core was made for; try again when some have ended",
+    338: "100,000 client ids and idempotency keys of this participant are remembered already; it was not executed",
     601: "nothing within the latency limit sells these chips",
     602: "the data cannot be there, or the hours do not fit before the deadline",
     603: "no site has so many cards in every hour",

@@ -187,7 +187,7 @@ class Crowd:
         except AuthenticationError:
             if not who:
                 raise
-            await self._sessions.forget(who, client)  # revoked: once more, with a new key
+            self._sessions.forget(who, client)  # revoked: once more, with a new key
             return await self._call(who, operation, idempotency_key=idempotency_key, **arguments)
         except ExchangeError as error:
             self.refused[error.reason] += 1

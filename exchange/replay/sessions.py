@@ -25,11 +25,12 @@ class Sessions:
         self, url: str, operator_key: str, *, label: str, known: Mapping[str, str] | None = None,
         open_at_once: int = OPEN_AT_ONCE, valid_for_s: int | None = VALID_FOR_S,
     ) -> None:  # fmt: skip
-        """label: of the keys that are made; valid_for_s: as of AsyncClient."""
+        """label: of the keys that are made; open_at_once: more than act at the same time; valid_for_s: as of AsyncClient."""
         self.known = dict(known or {})
         self._url, self._label, self._open_at_once = url, label, open_at_once
         self._valid_for_s = valid_for_s
         self._open: OrderedDict[str, AsyncClient] = OrderedDict()
+        self._dead: list[AsyncClient] = []  # others may still wait for an answer there, and hear from it why none comes
         self._one_at_a_time: dict[str, asyncio.Lock] = {}  # a participant gets one key, whoever needs it first
         self.operator = self._client(operator_key)
         self.operator_rest = AsyncClient(url=url, key=operator_key, valid_for_s=valid_for_s)  # for what fits no frame
@@ -57,18 +58,19 @@ class Sessions:
         """The session of a participant; the operator's REST session for what is longer than a frame may be."""
         return self.operator_rest if operation in TOO_LONG_FOR_A_FRAME else await self.of(participant)
 
-    async def forget(self, participant: str, client: AsyncClient) -> None:
-        """Closes a session whose key no longer opens, and drops the key; nothing where a new one is there already."""
+    def forget(self, participant: str, client: AsyncClient) -> None:
+        """Drops a session and its key, which no longer opens; nothing where a new one is there already."""
         if self._open.get(participant) is client:
             del self._open[participant]
             self.known.pop(participant, None)
-            await client.close()
+            self._dead.append(client)
 
     async def close(self) -> None:
         """Closes everything."""
-        for client in (*self._open.values(), self.operator, self.operator_rest):
+        for client in (*self._open.values(), *self._dead, self.operator, self.operator_rest):
             await client.close()
         self._open.clear()
+        self._dead.clear()
 
     async def _secret(self, participant: str) -> str:
         async with self._one_at_a_time.setdefault(participant, asyncio.Lock()):

@@ -174,6 +174,8 @@ def test_keys_over_the_server_and_in_the_folder(cpx, world, golden):
     item = json.loads(made.stdout)["items"][0]
     assert cpx(item["secret"], "tasks").exit_code == 0
     listed = json.loads(cpx("", "keys", "--json").stdout)["items"]
+    said = cpx("", "keys").stderr
+    assert "keys add --participant" in said and not any(each["key_id"] in said for each in listed)
     assert item["key_id"] in [each["key_id"] for each in listed] and not any("secret" in each for each in listed)
     assert cpx("", "keys", "revoke", item["key_id"]).exit_code == 0
     assert cpx(item["secret"], "tasks").exit_code == 77
@@ -196,6 +198,10 @@ def test_a_statement_as_csv_in_a_file(cpx, tmp_path):
     assert lines[1].split(",")[2] == "opening" and lines[-1].split(",")[2] == "closing"
     assert any("deposit" in line and "100000.00" in line for line in lines)
     assert cpx("anna", "statement", "today", "--csv", "-o", tmp_path / "no" / "st.csv").exit_code == 73
+    for folder in (".", "..", tmp_path):
+        refused = cpx("anna", "statement", "today", "--csv", "-o", folder)
+        assert refused.exit_code == 73 and "is a folder" in one_line(refused)
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 # --- what is sent ---

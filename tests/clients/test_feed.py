@@ -249,28 +249,33 @@ def test_a_gate_that_closes_while_we_are_away_is_an_end_like_any_other(tmp_path:
 @pytest.mark.slow
 def test_trades_while_we_were_away_over_a_restart_are_filled_in(tmp_path: Path) -> None:
     name = instrument(18)
-    with live_market(tmp_path / "market") as market, bad_wire(market.server.url) as wire:
-        seller = market.client(market.seller_key)
-        seller.offer(9, site="zw-1", chip="A910B", latency_class="L10", start=china(18), end=china(19), price="3.00")
-        client = market.client(market.buyer_key, url=wire.url)
-        seen: list[str] = []
 
+    async def story(market: LiveMarket, wire: Any) -> list[str]:
         def deal(count: int) -> None:
             buyer = market.client(market.buyer_key)
             for _ in range(count):
                 buyer.order(name, price="3.00", cards=1)
 
-        deal(1)
-        trades = client.trades("*", since="0-0")
-        seen.append(next(trades).trade_id)
-        wire.go_away()
-        deal(2)
-        market.server.stop()
-        market.server.start()
-        deal(2)
-        wire.is_away = False
-        seen += [next(trades).trade_id for _ in range(4)]
-        deal(1)
-        seen.append(next(trades).trade_id)
+        async def take(count: int) -> list[str]:
+            return [(await asyncio.wait_for(anext(trades), 20)).trade_id for _ in range(count)]
+
+        async with AsyncClient(wire.url, market.buyer_key) as cpx:
+            trades = cpx.trades("*", since="0-0")
+            await asyncio.to_thread(deal, 1)
+            seen = await take(1)
+            wire.go_away()
+            await asyncio.to_thread(deal, 2)
+            await asyncio.to_thread(market.server.stop)
+            await asyncio.to_thread(market.server.start)
+            await asyncio.to_thread(deal, 2)
+            wire.is_away = False
+            seen += await take(4)
+            await asyncio.to_thread(deal, 1)
+            return seen + await take(1)
+
+    with live_market(tmp_path / "market") as market, bad_wire(market.server.url) as wire:
+        seller = market.client(market.seller_key)
+        seller.offer(9, site="zw-1", chip="A910B", latency_class="L10", start=china(18), end=china(19), price="3.00")
+        seen = asyncio.run(story(market, wire))
         assert seen == [each.trade_id for each in market.client(market.buyer_key).past_trades(after="0-0")]
         assert len(seen) == 6

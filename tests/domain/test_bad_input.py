@@ -202,6 +202,21 @@ def test_hostile_settings_are_refused_or_workable(name: str) -> None:
             assert assert_answered(world, good)[0].reason == "ALREADY_CONFIGURED"
 
 
+@pytest.mark.parametrize(
+    ("bad", "good"),
+    [
+        ({"gate_min": 60, "horizon_periods": 1}, {"gate_min": 59}),
+        ({"gate_min": 45, "horizon_periods": 3, "period_min": 15, "tick_micro": 600_000}, {"gate_min": 44}),
+        ({"idempotency_retention_ns": HOUR - 1}, {"idempotency_retention_ns": HOUR}),
+    ],
+)
+def test_settings_under_which_nothing_trades_or_keys_go_at_once_are_refused(bad: dict, good: dict) -> None:
+    world = World(Venue(max_orders=100))
+    world.do(c.AdvanceTime(T0))
+    assert world.do(c.SetVenue("venue", **bad))[0].reason == "INVALID_SETTING"
+    assert not isinstance(world.do(c.SetVenue("venue", **bad | good))[0], Refused)
+
+
 def test_every_command_is_answered_by_a_venue_that_has_no_settings() -> None:
     commands = [*good_commands().values(), c.SettlePeriod(T0), c.SettlePeriod(-1)]
     for command in commands:

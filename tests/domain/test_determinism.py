@@ -169,6 +169,30 @@ def test_a_restored_venue_forgets_old_keys_when_the_first_one_does() -> None:
     assert restored.snapshot() == world.venue.snapshot()
 
 
+def test_of_one_owner_only_so_many_keys_are_remembered_and_more_is_refused(monkeypatch) -> None:
+    monkeypatch.setattr("exchange.domain.venue.MAX_KEYS_PER_OWNER", 3)
+    world = town()
+
+    def deposit(name: str, number: int):
+        return world.do(c.Deposit(name, 1), idem_key=f"{name}{number}".encode().ljust(16), body_hash=b"h")[0]
+
+    for number in range(3):
+        assert not isinstance(deposit("B1", number), Refused)
+    for venue in (world, world.fork()):
+        (no,) = venue.do(c.Deposit("B1", 1), idem_key=b"B1 another".ljust(16), body_hash=b"h")
+        assert isinstance(no, Refused) and (no.reason, no.code) == ("TOO_MANY_KEYS", 338)
+    assert isinstance(deposit("B1", 0), Replayed), "what is known is answered"
+    assert not isinstance(world.do(c.Deposit("B1", 1))[0], Refused), "what needs no key goes on"
+    assert not isinstance(deposit("P1", 0), Refused), "and so does everybody else"
+    # made-up names share the operator's room
+    assert [deposit(f"stranger{number}", 0).reason for number in range(4)] == ["UNKNOWN_PARTICIPANT"] * 3 + ["TOO_MANY_KEYS"]
+    task = c.SubmitTask(c.Task("B1", "t", "nowhere", 10, (c.TaskChip("H800"),), 1, 1, T0, T0 + HOUR, 1))
+    assert world.do(task, idem_key=b"t" * 16, body_hash=b"h")[0].reason == "TOO_MANY_KEYS"
+    world.do(c.AdvanceTime(world.now_ns + world.settings.idempotency_retention_ns + 1))
+    assert not world.venue.keys.used and not +world.venue.keys_of
+    assert not isinstance(deposit("B1", 99), Refused), "there is room again"
+
+
 # --- what a snapshot may not lose ---------------------------------------------------------------------------
 
 

@@ -294,6 +294,52 @@ def test_a_fault_of_ours_is_said_before_the_writer_lets_go() -> None:
     assert said == [True]
 
 
+def half_told(market: Market) -> MarketData:
+    """Broken in the middle of its work, by a sink or a step; what it says afterwards must be no."""
+    data = market.data
+    with pytest.raises(DoorError) as caught:
+        data.depth(market.open_books()[0], 1)
+    assert caught.value.reason is DoorReason.BEHIND and caught.value.retry_after_s
+    for channel, name in (("trades", "*"), ("depth", market.open_books()[0]), ("instruments", "")):
+        with pytest.raises(DoorError) as caught:
+            data.feed(channel, name)
+        assert caught.value.reason is DoorReason.BEHIND, "also what somebody had asked for before"
+    return data
+
+
+def test_after_a_fault_in_a_step_nothing_more_is_told() -> None:
+    market = Market(morning())
+    market.until(c.PlaceOrder)
+    feed = market.data.feed("instruments", "")
+    market.data.depth(market.open_books()[0], 1)
+    assert not market.data.is_broken
+    periods, market.venue.periods = market.venue.periods, None  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        market.data.after_batch(market.seq)
+    market.venue.periods = periods
+    assert half_told(market).is_broken
+    seq = feed.seq
+    while market.batch(10):
+        pass
+    assert feed.seq == seq and not market.venue.touched
+
+
+def test_after_a_fault_in_the_sink_nothing_more_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    market = Market(morning())
+    market.until(c.PlaceOrder)
+    feed = market.data.feed("trades", "*")
+    with monkeypatch.context() as broken:
+        broken.setattr("exchange.engine.market_data.public_trades", lambda *_: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            while market.batch(1):
+                pass
+    assert half_told(market).is_broken
+    seq = feed.seq
+    while market.batch(10):
+        pass
+    assert feed.seq == seq
+
+
 # --- feeds and their past ---
 
 

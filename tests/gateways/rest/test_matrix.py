@@ -8,78 +8,14 @@ import http.client
 import json
 
 import pytest
-from world import INSTRUMENT, offer, order, task
+from matrix import ARGS, KEYED, LISTS, OWNED, assert_full, fill, of_somebody_and_of_nobody, state
 
-from exchange.protocol.operations import OPEN, OPERATIONS, OTHER_ROUTES, SCOPES
-
-# Fields of args that every operation can be asked with; what an operation lacks is added below.
-WHEN = "2026-11-24T12:00:00Z"
-ARGS = {
-    "depth": {"instrument": INSTRUMENT},
-    "lane": {"access_region": "hubei-wuhan", "chips": "A910B", "period_start": WHEN},
-    "preview_task": task("x"),
-    "submit_task": task("x"),
-    "cancel_task": {"client_order_id": "mine"},
-    "task": {"client_order_id": "mine"},
-    "place_order": order("x"),
-    "amend_order": {"client_order_id": "mine-2", "price": "3.00", "cards": "1"},
-    "cancel_order": {"client_order_id": "mine-2"},
-    "order": {"client_order_id": "mine-2"},
-    "place_offer": offer("x"),
-    "amend_offer": {"offer_id": "mine", "price": "5.00", "cards": "1"},
-    "withdraw_offer": {"offer_id": "mine"},
-    "unsold_hours": {"offer_id": "mine"},
-    "submit_reading": {"obligation_id": 1, "number": 1, "delivered_cards": "1"},
-    "countersign_reading": {"obligation_id": 1, "number": 1},
-    "dispute_reading": {"obligation_id": 1, "delivered_cards": "1"},
-    "announce_outage": {"site": "site-1", "start": WHEN, "end": WHEN},
-    "statement": {"day": "2026-11-24"},
-    "post_bond": {"amount": "1.00"},
-    "deposit": {"participant": "buyer", "amount": "1.00"},
-    "withdraw": {"participant": "buyer", "amount": "1.00"},
-    "add_participant": {"participant": "new", "firm": "new"},
-    "add_site": {"site": "new", "participant": "seller", "region": "hubei-wuhan"},
-    "attest_capacity": {"site": "site-1", "chip": "A910B", "cards": "1", "start": WHEN, "end": WHEN},
-    "set_venue": {"name": "x"},
-    "load_catalogue": {"chips": [], "regions": [], "reach": [], "links": []},
-    "set_tariff": {
-        "version": 9,
-        "effective": WHEN,
-        "fee_standard_ppm": 0,
-        "fee_economy_ppm": 0,
-        "fee_emergency_ppm": 0,
-    },
-    "list_family": {"chip": "A910B", "region": "hubei-wuhan", "latency_class": "L1", "power": "green"},
-    "set_fix": {"instrument": INSTRUMENT, "price": "1.00", "grade": "A", "inputs_hash": "0"},
-    "settle_period": {"period_start": WHEN},
-    "advance_time": {"to": WHEN},
-    "due": {"period_start": WHEN},
-    "create_key": {"scopes": ["read"]},
-    "revoke_key": {"key_id": "nothing"},
-    "report": {"report_id": "nothing"},
-}
-KEYED = [name for name, operation in OPERATIONS.items() if operation.scope != OPEN]
-OWNED = [name for name in KEYED if OPERATIONS[name].owner == "own"]
-
-
-def state(world):
-    """What no refused request may change."""
-    answer = world.do("state", "")
-    return answer["seq"], answer["state_hash"], len(world.do("keys", "")["items"])
+from exchange.protocol.operations import OPEN, OPERATIONS, OTHER_ROUTES
 
 
 @pytest.fixture(scope="module", autouse=True)
 def things(world):
-    """One of each kind that belongs to `buyer` or `seller`, under the name "mine"."""
-    world.do("place_offer", "seller", offer("mine"))
-    world.do("submit_task", "buyer", task("mine", price_cap="1.00"))
-    world.do("place_order", "buyer", order("mine-2"))
-    for scope in SCOPES:
-        others = [each for each in SCOPES if each != scope]
-        for owner in ({"participant": "buyer"}, {}):
-            scopes = [each for each in others if each != "operate" or not owner]
-            made = world.do("create_key", "", dict(owner, scopes=scopes))
-            world.keys[f"{owner.get('participant', '')}/not {scope}"] = made["secret"]
+    fill(world)
 
 
 def test_the_list_of_args_is_complete():
@@ -145,11 +81,9 @@ def test_what_belongs_to_somebody_else_is_not_there(world, name):
     assert (named.status, named.reason, unknown.reason) == (404, "NOT_FOUND", "NOT_FOUND"), named
     assert {**named.data, "trace_id": ""} == {**unknown.data, "trace_id": ""}
     assert state(world) == before
-    args = ARGS.get(name, {})
-    field = next((key for key, value in args.items() if value in ("mine", "mine-2")), "")
-    if not field:
+    if (pair := of_somebody_and_of_nobody(name)) is None:
         return
-    theirs, none = (world.ask(name, "other", {**args, field: value}) for value in (args[field], "none"))
+    theirs, none = (world.ask(name, "other", args) for args in pair)
     if theirs.status == 404:
         assert theirs.reason == none.reason == "NOT_FOUND"
     else:  # a command: numbered and refused, in the same words
@@ -158,22 +92,19 @@ def test_what_belongs_to_somebody_else_is_not_there(world, name):
 
 
 def test_what_is_owned_is_still_there(world):
-    assert world.do("task", "buyer", client_order_id="mine")["status"] == "waiting"
-    assert world.do("order", "buyer", client_order_id="mine-2")["status"] == "live"
-    assert world.do("unsold_hours", "seller", offer_id="mine")["items"]
+    assert_full(world)
 
 
 def test_lists_show_only_one_s_own(world):
-    for name in OWNED:
-        if (
-            not name.endswith("s")
-            or OPERATIONS[name].is_command
-            or ARGS.get(name)
-            or OPERATIONS[name].scope != "read"
-        ):
-            continue
-        items = world.do(name, "other")["items"]
-        assert "buyer" not in json.dumps(items) and "seller" not in json.dumps(items), name
+    lists = {name for name in OWNED if "items" in OPERATIONS[name].answer.__struct_fields__ and name not in ARGS}
+    assert lists == {*LISTS, "obligations"}
+    for name in lists:
+        assert world.do(name, "other")["items"] == [], name
+    for name, owner in LISTS.items():
+        told = world.do(name, "seller" if owner == "buyer" else "buyer")["items"]
+        assert told == [], (name, owner, told)
+    assert world.do("account", "other")["participant"] == "other"
+    assert {line["reference"] for line in world.do("statement", "other", day="2026-11-24")["lines"]} == {"start"}
 
 
 def test_open_routes_answer_without_a_key_and_the_others_by_their_scope(world):

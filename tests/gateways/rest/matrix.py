@@ -1,0 +1,110 @@
+"""What the permission matrix asks, at both doors: args for every operation, and a market in which other people own things."""
+
+import itertools
+
+from world import INSTRUMENT, offer, order, task
+
+from exchange.protocol.operations import OPEN, OPERATIONS, SCOPES
+
+# Fields of args that every operation can be asked with; what an operation lacks is added below.
+WHEN = "2026-11-24T12:00:00Z"
+ARGS = {
+    "depth": {"instrument": INSTRUMENT},
+    "lane": {"access_region": "hubei-wuhan", "chips": "A910B", "period_start": WHEN},
+    "preview_task": task("x"),
+    "submit_task": task("x"),
+    "cancel_task": {"client_order_id": "mine"},
+    "task": {"client_order_id": "mine"},
+    "place_order": order("x"),
+    "amend_order": {"client_order_id": "mine-2", "price": "3.00", "cards": "1"},
+    "cancel_order": {"client_order_id": "mine-2"},
+    "order": {"client_order_id": "mine-2"},
+    "place_offer": offer("x"),
+    "amend_offer": {"offer_id": "mine", "price": "5.00", "cards": "1"},
+    "withdraw_offer": {"offer_id": "mine"},
+    "unsold_hours": {"offer_id": "mine"},
+    "submit_reading": {"obligation_id": 0, "number": 1, "delivered_cards": "1"},
+    "countersign_reading": {"obligation_id": 0, "number": 1},
+    "dispute_reading": {"obligation_id": 0, "delivered_cards": "1"},
+    "announce_outage": {"site": "site-1", "start": WHEN, "end": WHEN},
+    "statement": {"day": "2026-11-24"},
+    "post_bond": {"amount": "1.00"},
+    "deposit": {"participant": "buyer", "amount": "1.00"},
+    "withdraw": {"participant": "buyer", "amount": "1.00"},
+    "add_participant": {"participant": "new", "firm": "new"},
+    "add_site": {"site": "new", "participant": "seller", "region": "hubei-wuhan"},
+    "attest_capacity": {"site": "site-1", "chip": "A910B", "cards": "1", "start": WHEN, "end": WHEN},
+    "set_venue": {"name": "x"},
+    "load_catalogue": {"chips": [], "regions": [], "reach": [], "links": []},
+    "set_tariff": {
+        "version": 9,
+        "effective": WHEN,
+        "fee_standard_ppm": 0,
+        "fee_economy_ppm": 0,
+        "fee_emergency_ppm": 0,
+    },
+    "list_family": {"chip": "A910B", "region": "hubei-wuhan", "latency_class": "L1", "power": "green"},
+    "set_fix": {"instrument": INSTRUMENT, "price": "1.00", "grade": "A", "inputs_hash": "0"},
+    "settle_period": {"period_start": WHEN},
+    "advance_time": {"to": WHEN},
+    "due": {"period_start": WHEN},
+    "create_key": {"scopes": ["read"]},
+    "revoke_key": {"key_id": "nothing"},
+    "report": {"report_id": "nothing"},
+}
+KEYED = [name for name, operation in OPERATIONS.items() if operation.scope != OPEN]
+OWNED = [name for name in KEYED if OPERATIONS[name].owner == "own"]
+READINGS = ("submit_reading", "countersign_reading", "dispute_reading")  # `fill` puts the number of an obligation in
+LISTS = {"tasks": "buyer", "orders": "buyer", "leases": "buyer", "holds": "buyer", "offers": "seller", "sites": "seller"}
+LATER = {"start": "2026-11-25T08:00:00+08:00", "end": "2026-11-25T12:00:00+08:00"}
+
+
+def state(world):
+    """What no refused request may change."""
+    answer = world.do("state", "")
+    return answer["seq"], answer["state_hash"], len(world.do("keys", "")["items"])
+
+
+def fill(world):
+    """One of each kind that belongs to `buyer` or `seller`, under the name "mine", and keys that lack one scope each."""
+    world.do("place_offer", "seller", offer("sold"))
+    assert world.do("submit_task", "buyer", task("bought"))["status"] == "FILLED"
+    owed = min(world.do("obligations", "buyer")["items"], key=lambda each: each["period_start"])
+    for name in READINGS:
+        ARGS[name] = ARGS[name] | {"obligation_id": owed["obligation_id"]}
+    world.do("advance_time", to="2026-11-24T09:30:00+08:00")
+    world.do("submit_reading", "seller", ARGS["submit_reading"])
+    world.do("place_offer", "seller", offer("mine", **LATER))
+    world.do("submit_task", "buyer", task("mine", price_cap="1.00", deadline=LATER["end"]))
+    world.do("place_order", "buyer", order("mine-2", instrument=INSTRUMENT.replace("24T", "25T")))
+    for scope, owner in itertools.product(SCOPES, ({"participant": "buyer"}, {})):
+        scopes = [each for each in SCOPES if each != scope and (each != "operate" or not owner)]
+        made = world.do("create_key", "", dict(owner, scopes=scopes))
+        world.keys[f"{owner.get('participant', '')}/not {scope}"] = made["secret"]
+    assert_full(world)
+
+
+def assert_full(world):
+    """What the matrix asks for is there, whole, for those whom it belongs to."""
+    for name, who in LISTS.items():
+        assert world.do(name, who)["items"], name
+    for who in ("buyer", "seller"):
+        number = ARGS["submit_reading"]["obligation_id"]
+        (first,) = (each for each in world.do("obligations", who)["items"] if each["obligation_id"] == number)
+        assert (first["buyer"], first["seller"], first["reading"]) == ("buyer", "seller", 1)
+        assert world.do("statement", who, day="2026-11-24")["lines"]
+    assert world.do("task", "buyer", client_order_id="mine")["status"] == "waiting"
+    assert world.do("order", "buyer", client_order_id="mine-2")["status"] == "live"
+    assert world.do("unsold_hours", "seller", offer_id="mine")["items"]
+
+
+def of_somebody_and_of_nobody(name):
+    """Args that name a thing of another's, and the same with a thing that is not there; None where none is named."""
+    args = ARGS.get(name, {})
+    for field, value in args.items():
+        if value in ("mine", "mine-2", "site-1"):
+            fresh = {"offer_id": "y"} if name == "place_offer" else {}  # an id is taken by what it was first used for
+            return args, args | {field: "none"} | fresh
+        if field == "obligation_id":
+            return args, args | {field: 999_999}
+    return None
