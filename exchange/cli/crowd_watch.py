@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio.subprocess import Process
+import subprocess
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from exchange.cli.running import USAGE, note
 from exchange.replay.crowd import NO_PERMISSION, OTHER_VENUE
 
 STARTS, WITHIN_S = 4, 60.0  # at most so many starts in so long
-# Ctrl-C reaches the participants as well as the server: who is about to stop must not start them again.
 FIRST_WAIT_S = 1.0
 STOP_S = 10.0
 STDERR = 2  # stdout is for the server's own result
@@ -23,13 +22,15 @@ class CrowdWatch:
     """One process; `start` it, and `stop` it at the end. Every unexpected end is told on stderr."""
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], *, first_wait_s: float = FIRST_WAIT_S,
-        starts: int = STARTS, within_s: float = WITHIN_S,
+        self, command: Sequence[str], environment: Mapping[str, str], is_wanted: Callable[[], bool], *,
+        first_wait_s: float = FIRST_WAIT_S, starts: int = STARTS, within_s: float = WITHIN_S,
     ) -> None:  # fmt: skip
+        """is_wanted: whether the server goes on, so that an end is none that was meant."""
         self._command, self._environment = list(command), dict(environment)
+        self._is_wanted = is_wanted
         self._first_wait_s, self._most, self._within_s = first_wait_s, starts, within_s
         self._started_s: deque[float] = deque(maxlen=starts)
-        self._process: Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._watching: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -51,6 +52,8 @@ class CrowdWatch:
         while True:
             why = await self._run()
             await asyncio.sleep(self._first_wait_s)
+            if not self._is_wanted():
+                return
             if why is None:
                 note("cpx: the demo's participants have ended for good: nobody trades by himself any more")
                 return
@@ -58,17 +61,20 @@ class CrowdWatch:
             when = f" in {wait_s:.0f} s" if wait_s else ""
             note(f"cpx: the demo's participants have ended by themselves ({why}); started again{when}")
             await asyncio.sleep(wait_s)
+            if not self._is_wanted():
+                return
 
     async def _run(self) -> str | None:
         """One life of the process, and how it ended; None where another one would end the same way."""
         self._started_s.append(asyncio.get_running_loop().time())
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, env=self._environment, stdin=asyncio.subprocess.DEVNULL, stdout=STDERR
+            # In a group of its own: Ctrl-C is for the server alone, which ends this one in its own time.
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=STDERR, process_group=0
             )
         except OSError as error:  # no memory or no process left for it: that may change
             return f"cannot be started: {error.strerror or error}"
-        code = await self._process.wait()
+        code = await asyncio.to_thread(self._process.wait)
         return None if code in FOR_GOOD else f"exit code {code}" if code >= 0 else f"signal {-code}"
 
     def _wait_s(self) -> float:
@@ -79,12 +85,11 @@ class CrowdWatch:
 
     async def _end(self) -> None:
         process = self._process
-        if process is None or process.returncode is not None:
+        if process is None:
             return
-        with suppress(ProcessLookupError):  # it has just ended
-            process.terminate()
+        process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), STOP_S)
-        except TimeoutError:
+            await asyncio.to_thread(process.wait, STOP_S)
+        except subprocess.TimeoutExpired:
             process.kill()
-            await process.wait()
+            await asyncio.to_thread(process.wait)

@@ -19,7 +19,7 @@ from exchange.cli.running import NO_INPUT, USAGE, fail, note
 book_command = typer.Typer(add_completion=False)
 curve_command = typer.Typer(add_completion=False)
 
-MAX_BOOKS = 400  # that one picture asks for
+MAX_BOOKS = 1_000  # that one picture asks for
 BAR = 20  # letters of the widest level
 DEFAULT_COLUMNS = 100
 

@@ -137,6 +137,8 @@ def buy(
             venue, cards, chips, hours, deadline, start, access, latency, cap, budget, lane, shape, data, data_region,
             regions, green, participant,
         )  # fmt: skip
+        if name is not None and _is_of_another_time(venue, name, terms):
+            _end_taken(venue, name, participant, None, as_json)
         quote = venue.ask("preview_task", client_order_id=order_id, **terms)
         _show_quote(venue, terms, quote, to_stderr=as_json)
         wait = f"let it wait and hold {amount(quote['hold'])} yuan?"
@@ -187,6 +189,14 @@ def _send(
     typer.echo(f"{order_id}: {ack['status'].lower()}{again}")
     _show_fills(ack)
     return ack
+
+
+def _is_of_another_time(venue: Market, order_id: str, terms: dict[str, Any]) -> bool:
+    """Whether a task of that id was bought with another deadline, as `+1d` is at each run: then a plan would mislead."""
+    task = venue.find("task", client_order_id=order_id, participant=terms["participant"])
+    if task is None or task["ending"] == "refused":
+        return False
+    return datetime.fromisoformat(task["deadline"]) != datetime.fromisoformat(terms["deadline"])
 
 
 def _end_taken(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -165,7 +166,7 @@ async def _serve(plan: Plan, listener: socket.socket) -> int:
         await web.wait_started(serving)
         url = _url(plan.host, listener)
         if plan.demo:
-            crowd = _start_crowd(exchange, plan, url)
+            crowd = _start_crowd(exchange, plan, url, lambda: not web.should_exit)
         _tell(exchange, plan, url)
         await serving
     finally:
@@ -222,13 +223,13 @@ def _url(host: str, listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _start_crowd(exchange: Exchange, plan: Plan, url: str) -> CrowdWatch:
+def _start_crowd(exchange: Exchange, plan: Plan, url: str, is_wanted: Callable[[], bool]) -> CrowdWatch:
     """The demo's participants, in a process of their own: they know the address and the operator's key, no more."""
     from exchange.cli.crowd_watch import CrowdWatch
 
     environment = {**os.environ, "CPX_URL": url, "CPX_KEY": exchange.operator_key()}
     arguments = ["--seed", str(plan.seed), "--folder", str(plan.settings.folder)]
-    watch = CrowdWatch([sys.executable, "-m", "exchange.replay.crowd", *arguments], environment)
+    watch = CrowdWatch([sys.executable, "-m", "exchange.replay.crowd", *arguments], environment, is_wanted)
     watch.start()
     return watch
 
@@ -247,7 +248,7 @@ def _tell(exchange: Exchange, plan: Plan, url: str) -> None:
     for line in exchange.notes:
         note(line)
     typer.echo("\nTry, in another terminal:")
-    typer.echo(f"  export CPX_URL={url} CPX_KEY=$(cat {key_file})")
+    typer.echo(f"  export CPX_URL={url} CPX_KEY=$(cat {shlex.quote(str(key_file.absolute()))})")
     typer.echo("  ./cpx instruments")
     typer.echo("  ./cpx curve --region gansu-qingyang")
     typer.echo(f"  open {url}/docs in a browser")

@@ -229,7 +229,7 @@ class MarketData:
 
     def _levels(self, number: int) -> tuple[Levels, Levels]:
         bids, asks = self._venue.core.depth(number, LEVELS)
-        return tuple(level[:2] for level in bids), tuple(level[:2] for level in asks)
+        return tuple([(ticks, lots) for ticks, lots, _ in bids]), tuple([(ticks, lots) for ticks, lots, _ in asks])
 
     def _step(self, book: FollowedBook) -> None:
         """Tells what changed in a book since the last time, where anything has."""
@@ -247,6 +247,10 @@ class MarketData:
     def _changes(self, before: Levels, after: Levels) -> Pairs:
         if before == after:
             return ()
+        same = _same_at_the_front(before, after)
+        before, after = before[same:], after[same:]
+        same = _same_at_the_front(before[::-1], after[::-1])
+        before, after = before[: len(before) - same], after[: len(after) - same]
         old, new = dict(before), dict(after)
         gone = tuple((ticks, 0) for ticks in old if ticks not in new)
         return self._texts(gone + tuple(level for level in after if old.get(level[0]) != level[1]))
@@ -321,6 +325,18 @@ class MarketData:
         if feed.channel == "user":
             return user_data(self._venue, feed.name, self.epoch, self.seq, self.measures)
         return s.InstrumentsData(items=self._families())
+
+
+def _same_at_the_front(one: Levels, other: Levels) -> int:
+    """How many levels two sides have in common before they differ: by halves, since whole tuples compare fast."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _portions(things: tuple[Any, ...]) -> Iterable[tuple[Any, ...]]:

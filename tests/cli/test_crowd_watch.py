@@ -29,8 +29,8 @@ async def until(holds):
         await asyncio.sleep(0.01)
 
 
-def watch_on(path, end, **limits):
-    return CrowdWatch([sys.executable, "-c", LIFE, str(path), end], os.environ, first_wait_s=0.01, **limits)
+def watch_on(path, end, *, is_wanted=lambda: True, **limits):
+    return CrowdWatch([sys.executable, "-c", LIFE, str(path), end], os.environ, is_wanted, first_wait_s=0.01, **limits)
 
 
 def lives(path):
@@ -83,9 +83,22 @@ def test_a_stop_ends_it_and_says_nothing(tmp_path, capsys):
     assert lives(path) == 1 and capsys.readouterr().err == ""
 
 
+def test_an_end_while_the_server_stops_is_meant(tmp_path, capsys):
+    path = tmp_path / "lives"
+
+    async def play():
+        watch = watch_on(path, "0", is_wanted=lambda: False)
+        watch.start()
+        await asyncio.wait_for(watch._watching, WITHIN_S)
+        await watch.stop()
+
+    asyncio.run(play())
+    assert lives(path) == 1 and capsys.readouterr().err == ""
+
+
 def test_a_program_that_is_not_there_is_said(tmp_path, capsys):
     async def play():
-        watch = CrowdWatch([str(tmp_path / "nothing")], {}, first_wait_s=0.01, starts=1)
+        watch = CrowdWatch([str(tmp_path / "nothing")], {}, lambda: True, first_wait_s=0.01, starts=1)
         watch.start()
         said = []
 
@@ -126,5 +139,9 @@ def test_the_demo_notices_when_its_participants_are_killed(tmp_path):
             assert time.monotonic() < deadline, server.log
             time.sleep(0.05)
         assert len(second) == 1 and "ended by themselves (signal 9); started again" in server.log
+        log = server.log
+        os.killpg(server.pid, signal.SIGINT)  # as Ctrl-C does: to all of the group
+        assert server.wait() == 0 and server.log == log
+        assert crowd_of(server) == []
     finally:
-        assert server.stop() == 0, server.log
+        server.kill()

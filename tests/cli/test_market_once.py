@@ -67,12 +67,16 @@ def test_an_id_that_is_taken_shows_what_it_stands_for_and_never_asks_for_another
     move_clock(world, 7)
     second = cpx("anna", *words)  # `+1d` is another time now
     assert second.exit_code == 76, second.output
-    shown = second.stdout.split("two is a task of yours already")[1]
+    assert second.stdout.startswith("two is a task of yours already")  # and no plan for what would not be bought
+    shown = second.stdout
     assert re.search(r"status +filled", shown) and re.search(r"cost so far, yuan +83.616", shown)
     assert "2026-11-25T00:30:00+08:00" in shown
     assert "nothing more was bought" in one_line(second) and "new id" not in second.output
     as_json = json.loads(cpx("anna", *words, "--json").stdout)
     assert as_json["ack"] is None and as_json["stands_for"]["task"]["status"] == "filled"
+    same_time = ("--deadline", "2026-11-25T00:30:00+08:00", "--start", "2026-11-24T01:30:00+08:00")
+    larger = cpx("anna", "buy", "9", *LATER, *same_time, "--id", "two", "--yes")
+    assert larger.exit_code == 76 and "two is a task of yours already" in larger.stdout
     bid = cpx("anna", "buy", "1", "--instrument", INSTRUMENT, "--cap", "1.00", "--id", "two", "--yes")
     assert bid.exit_code == 76 and "task of yours" in bid.stdout
     bought = json.loads(cpx("anna", "tasks", "--status", "filled", "--json").stdout)["items"]

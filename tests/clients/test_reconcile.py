@@ -198,6 +198,21 @@ def test_a_client_that_lived_through_a_pause_of_the_venue_s_clock_is_not_locked_
         assert time.monotonic() - before_s > 300 / 600
         assert client.deposit("a", 5).status == "ACCEPTED"
         assert client.account(participant="a").cash == 5
+        came_too_late_by_a_clock_that_moves(server.url, server.operator_key)
+        assert client.account(participant="a").cash == 5
+
+
+def came_too_late_by_a_clock_that_moves(url: str, key: str) -> None:
+    with bad_wire(url) as wire, Client(wire.url, key, valid_for_s=60) as hasty, ThreadPoolExecutor(1) as pool:
+        hasty.venue()
+        wire.go_away()
+        paying = pool.submit(hasty.deposit, "a", 7)
+        begun_s, pause = time.monotonic(), threading.Event()
+        while wire.turned_away < 3 or time.monotonic() - begun_s < 0.5:  # five minutes there
+            pause.wait(0.01)
+        wire.is_away = False
+        with pytest.raises(Expired):
+            paying.result(20)
 
 
 def test_cancel_all_goes_on_past_what_has_ended_meanwhile(market: LiveMarket) -> None:
