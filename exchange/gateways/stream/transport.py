@@ -9,6 +9,7 @@ import socket
 from asyncio import BaseTransport
 from typing import Any, cast
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from exchange.protocol.stream import CLOSE_GOING_AWAY
@@ -39,6 +40,13 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):
             extensions = cast(dict[str, Any], self.scope["extensions"])
             extensions[CUT_OFF] = self.transport.abort
+
+    async def send(self, message: Any) -> None:
+        """As the library's; a client to whom this protocol itself has said goodbye in the meantime has gone."""
+        await self.writable.wait()
+        if self.handshake_complete and self.close_sent:
+            raise ClientDisconnected
+        await super().send(message)
 
     def handle_ping(self) -> None:
         """Answers, unless the client leaves what it got unread: pongs for nobody would pile up without a bound."""

@@ -122,6 +122,7 @@ def test_consumers_that_never_read_while_trades_flow(world):
 
     def trade(turn):
         """More than what the system's own buffers take; an hour has 2,560 of these trades to give."""
+        before = lagged(world)
         with ExitStack() as ends:
             for _ in range(SLEEPERS):
                 ends.callback(sleeper().ws.socket.close)
@@ -130,12 +131,12 @@ def test_consumers_that_never_read_while_trades_flow(world):
                 terms = [order(name, instrument=HOURS[turn], price="5.20", cards="0.1") for name in names]
                 acks = buyer.ask([("place_order", each) for each in terms])
                 assert {ack["status"] for ack in acks} == {"FILLED"}
+            deadline = time.monotonic() + WAIT_S
+            while lagged(world) < before + SLEEPERS:  # they have some seconds to begin to read
+                assert time.monotonic() < deadline, "not all of them were found to read nothing"
+                time.sleep(0.05)
 
     assert_flat(world, trade)
-    deadline = time.monotonic() + WAIT_S
-    while lagged(world) < 2 * SLEEPERS:  # they are counted when they are gone
-        assert time.monotonic() < deadline, "not all of them were found to read nothing"
-        time.sleep(0.05)
     buyer.ws.close()
 
 

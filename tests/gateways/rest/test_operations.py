@@ -88,6 +88,9 @@ def test_every_operation_does_what_its_name_says(world):
     ] == [first]
     assert len(do("trades", "other")["items"]) == 2
     assert do("activity", "")["obligations"] == 2
+    told = do("state", "")
+    assert told["seq"] == world.do("health", None)["seq"] and len(told["state_hash"]) == 16
+    assert len(do("state", "")["state_hash"]) == 16
     do(
         "announce_outage",
         "seller",

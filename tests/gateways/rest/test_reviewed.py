@@ -94,7 +94,10 @@ def test_a_body_that_nobody_wants_is_not_waited_for(tight):
 
 
 def test_a_socket_and_a_quiet_client_with_requests_are_no_strangers(tight):
-    with connect(f"ws://{tight.host}:{tight.port}/v1/stream", compression=None) as ws:
+    raw = connected(tight)
+    raw.sendall(b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n")  # then the same connection becomes a socket
+    assert raw.recv(65536).startswith(b"HTTP/1.1 200")
+    with connect(f"ws://{tight.host}:{tight.port}/v1/stream", sock=raw, compression=None) as ws:
         ws.send(json.dumps({"op": "login", "id": 1, "args": {"key": tight.keys[""]}}))
         assert json.loads(ws.recv(PATIENCE_S))["type"] == "result"
         assert is_over(connected(tight)), "so long a stranger may stay"

@@ -284,13 +284,21 @@ def test_what_others_have_is_looked_at_once() -> None:
         looks += 1
         return thing.owner
 
-    table = {number: Thing(owner=f"p{number % 100}") for number in range(1, 10_001)}
+    class Table(dict[int, Thing]):
+        steps = 0
+
+        def __reversed__(self) -> Iterator[int]:
+            for number in super().__reversed__():
+                self.steps += 1
+                yield number
+
+    table = Table((number, Thing(owner=f"p{number % 100}")) for number in range(1, 10_001))
     owned = _Owned()
     assert len(owned.of("p7", table, owner)) == 100 and looks == 10_000
     table[10_001] = Thing(owner="p7")
     for _ in range(50):
         assert len(owned.of("p7", table, owner)) == 101
-    assert looks == 10_001
+    assert looks == 10_001 and table.steps <= 100
 
 
 def test_snapshots_and_holds_show_what_a_walk_over_everything_would() -> None:
