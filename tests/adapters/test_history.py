@@ -17,6 +17,8 @@ from exchange.domain.commands import AmendOrder, CancelOrder, PlaceOrder
 from exchange.domain.units import MICRO
 from exchange.ports_history import Page, Window
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 CODE = "H800/g/L10/grid/20261123T0"
 
 

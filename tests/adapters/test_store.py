@@ -13,6 +13,8 @@ from stored import EXCHANGE_ID, Sample, dump, feed, filled
 from exchange.adapters.store import Store, StoreError, StoreUnavailable, default_url
 from exchange.adapters.tables import TABLES
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -30,6 +30,8 @@ from exchange.adapters.store_link import StoreLink
 from exchange.adapters.store_process import RowWriter
 from exchange.protocol.codec import event_bytes
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 
 @pytest.fixture
 def fresh_url(tmp_path):

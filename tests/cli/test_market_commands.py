@@ -15,6 +15,8 @@ import pytest
 from clients import Client
 from exchange.cli.main import COMMANDS, SHARED
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 ROOT = Path(__file__).resolve().parents[2]
 
 INSTRUMENT = "A910B/gansu-qingyang/L10/grid/20261123T18"

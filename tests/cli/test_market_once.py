@@ -19,6 +19,8 @@ from clients.book import Top
 from clients.models import Level
 from exchange.cli.market import _one_look
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 ROOT = Path(__file__).resolve().parents[2]
 INSTRUMENT = "A910B/gansu-qingyang/L10/grid/20261123T18"
 NEED = ("--chip", "A910B", "--hours", "2", "--deadline", "08:00", "--access", "hubei-wuhan", "--cap", "9.00")

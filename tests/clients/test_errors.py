@@ -16,6 +16,8 @@ from exchange.protocol.errors import DOOR_RULES, DoorError, DoorReason
 from exchange.protocol.operations import OPERATIONS
 from matching_core.enums import DenyReason, RejectReason
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 
 def test_every_reason_of_core_and_venue_has_its_own_line_in_the_map() -> None:
     for kind in (RejectReason, DenyReason, VenueReason, TaskReason):

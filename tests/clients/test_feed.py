@@ -19,6 +19,8 @@ from other_exchange import BOOK, OtherExchange, other_exchange
 from clients import AsyncClient, Resync, StaleBook, live
 from clients.events import OrderUpdate
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 
 async def until(is_so: Callable[[], bool], patience_s: float = 20) -> None:
     """Looks again until it is so."""

@@ -23,6 +23,8 @@ from clients import (
 )
 from clients.events import Fill, OrderUpdate
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 BOOK = instrument(18)
 
 

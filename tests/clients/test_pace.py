@@ -6,8 +6,12 @@ import asyncio
 import socket
 import time
 
+import pytest
+
 from clients.feed import Feed
 from clients.pace import MAX_DELAY_S, Backoff
+
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
 
 
 def waits(backoff: Backoff, count: int) -> list[float]:

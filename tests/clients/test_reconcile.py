@@ -26,6 +26,8 @@ from clients import (
 from clients.errors import Expired, NotFound
 from exchange.testing.server import running_server
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 BOOK = instrument(23)
 
 

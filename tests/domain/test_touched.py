@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from exchange.domain import commands as c
 from exchange.domain.venue import Venue
 from exchange.engine.desk import Desk
@@ -11,6 +13,8 @@ from exchange.engine.sequencer import Answer
 from exchange.replay.driver import Driver
 from exchange.replay.scenario import market_day
 from exchange.replay.view import VenueView
+
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
 
 
 class Watcher:

@@ -20,6 +20,8 @@ from exchange.replay.driver import Driver
 from exchange.replay.scenario import DEMO_START_NS, market_day
 from exchange.replay.view import VenueView
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 DAY = market_day(1, 60)
 START = DEMO_START_NS
 

@@ -20,6 +20,8 @@ from exchange.engine.feeds import Feed, Shelf
 from exchange.engine.market_data import MarketData
 from exchange.protocol.errors import DoorError, DoorReason
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 EPOCH = 3
 
 

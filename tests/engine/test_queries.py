@@ -24,6 +24,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "projections"))
 
 import small_days as days  # noqa: E402
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 CODE = "H800/g/L10/grid/20261123T0"
 
 

@@ -38,6 +38,8 @@ from exchange.protocol.operations import OPERATIONS, SCOPES  # noqa: E402
 from exchange.protocol.strict_json import encode  # noqa: E402
 from exchange.protocol.to_command import WAYS, from_command  # noqa: E402
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 OPERATOR = Principal("op", "", frozenset(SCOPES))
 DEADLINE_S = 60.0
 CODE = "H800/g/L10/grid/20261123T0"

@@ -24,6 +24,8 @@ from exchange.protocol import present  # noqa: E402
 from exchange.protocol.errors import DoorError, DoorReason  # noqa: E402
 from exchange.protocol.operations import OPERATIONS  # noqa: E402
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 DAY_NS = 86_400 * 10**9
 
 

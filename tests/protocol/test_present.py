@@ -15,6 +15,8 @@ from exchange.protocol.measures import Measures
 from exchange.protocol.present import ack, private_events, private_events_of, public_trades
 from exchange.protocol.strict_json import encode
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 HOURLY = Measures(c.SetVenue("v"))
 CODE = "H800/g/L10/grid/20261123T0"
 

@@ -1,10 +1,14 @@
 """The endless market of a demo server: each day has names of its own, and the scenarios come again after a week."""
 
+import pytest
+
 from exchange.domain.commands import AddSite, AnnounceOutage, Deposit, PlaceOffer, PostBond, SubmitTask
 from exchange.domain.units import NS_PER_DAY
 from exchange.replay.crowd_days import WEEK, CrowdPlan, crowd_day, money_commands
 from exchange.replay.crowd_maker import FAMILIES, HOURS, below_ask, maker_setup, round_of
 from exchange.replay.scenario import DEMO_START_NS, DEMO_VENUE, market_day
+
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
 
 PLAN = CrowdPlan(1, 40, DEMO_VENUE, DEMO_START_NS)
 

@@ -11,6 +11,8 @@ from world import offer, order, running_world
 
 from exchange.protocol.operations import OPERATIONS
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 
 def bearer(world, who=""):
     return {"Authorization": f"Bearer {world.keys[who]}"}

@@ -6,8 +6,12 @@ import logging
 import os
 import signal
 
+import pytest
+
 from exchange.gateways.limits import DoorLimits
 from exchange.server import Exchange, ServeSettings
+
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
 
 PLENTY = DoorLimits(keyless_rate=10_000, keyless_burst=10_000)
 

@@ -11,6 +11,8 @@ from world import order, task
 
 from exchange.protocol.operations import OPERATIONS
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 MOST_S = 0.05
 
 

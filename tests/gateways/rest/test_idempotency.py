@@ -7,6 +7,8 @@ from world import INSTRUMENT, offer, order, task
 
 from exchange.protocol.operations import OPERATIONS
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 NEEDS_KEY = [name for name, operation in OPERATIONS.items() if operation.needs_key_header]
 
 

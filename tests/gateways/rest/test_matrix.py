@@ -12,6 +12,8 @@ from matrix import ARGS, KEYED, LISTS, OWNED, assert_full, fill, of_somebody_and
 
 from exchange.protocol.operations import OPEN, OPERATIONS, OTHER_ROUTES
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 
 @pytest.fixture(scope="module", autouse=True)
 def things(world):

@@ -8,6 +8,8 @@ from websockets.sync.client import connect
 
 from exchange.protocol.operations import OPERATIONS, SCOPES, SESSION_OPERATIONS
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 WAIT_S = 20
 
 

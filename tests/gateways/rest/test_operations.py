@@ -2,10 +2,13 @@
 
 import time
 
+import pytest
 from world import INSTRUMENT, order, task
 from world import offer as offer_terms
 
 from exchange.protocol.operations import OPERATIONS
+
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
 
 
 def until(check, within_s=30):

@@ -11,6 +11,8 @@ from exchange.gateways.rest.reading import Reader, path_names, routable_path
 from exchange.protocol.errors import DoorError, DoorReason
 from exchange.protocol.operations import OPERATIONS
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 LIMITS = DoorLimits(body_s=1)
 
 

@@ -13,6 +13,8 @@ from exchange.protocol.errors import DoorError, DoorReason
 from exchange.replay.run import RunOptions, run_day
 from exchange.replay.scenario import market_day
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 
 def finished(runs, report_id, within_s=60):
     deadline = time.monotonic() + within_s

@@ -15,6 +15,8 @@ from exchange.gateways.rest.transport import FILES_OF_OUR_OWN, most_connections,
 from exchange.server import Exchange, ServeSettings
 from exchange.testing.server import running_server
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 PATIENCE_S = 15
 
 

@@ -11,6 +11,8 @@ from exchange.gateways.rest.metrics import Metrics
 from exchange.protocol.operations import OPERATIONS, OTHER_ROUTES, SESSION_OPERATIONS
 from exchange.server import Exchange, ServeSettings
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 
 @pytest.fixture
 def settings(tmp_path):

@@ -9,6 +9,8 @@ import pytest
 from here import Client, live_market
 from websockets.exceptions import ConnectionClosed
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 
 def test_a_shutdown_that_overtakes_messages_is_no_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR), live_market(tmp_path / "cpx", 0) as live:

@@ -20,6 +20,8 @@ from websockets.sync.client import connect
 
 from exchange.domain import commands as c
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -31,6 +31,8 @@ from exchange.gateways.stream import connection as connections
 from exchange.gateways.stream.session import LogIn, Reply, Session, Watch
 from exchange.protocol.measures import Measures
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:

@@ -30,6 +30,8 @@ from exchange.protocol import stream as s
 from exchange.protocol.errors import DoorError, DoorReason
 from exchange.protocol.operations import OPERATIONS, SESSION_OPERATIONS
 
+pytestmark = pytest.mark.slow  # a live exchange, or a market day
+
 ACTIONS = (Reply, LogIn, Call, Watch, Unwatch, Ping, End)
 
 
