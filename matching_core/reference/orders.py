@@ -30,8 +30,8 @@ from .matching import first_tradable, work
 from .queue import shrink, unrest, withdraw
 from .state import RESTING, LiveOrder, Rules
 
-ALL_FLAGS = OrderFlag.POST_ONLY | OrderFlag.ICEBERG | OrderFlag.MIN_QTY | OrderFlag.AUCTION_ONLY | OrderFlag.STANDBY
-ALL_CALLS = CallKind.OPENING | CallKind.CLOSING | CallKind.VOLATILITY
+ALL_FLAGS = sum(OrderFlag)  # plain numbers: the complement of an IntFlag knows no foreign bit
+ALL_CALLS = sum(CallKind) - CallKind.NO_CANCEL
 _WITH_AUX = OrderFlag.ICEBERG | OrderFlag.MIN_QTY | OrderFlag.AUCTION_ONLY
 
 
@@ -64,7 +64,7 @@ def new(engine, c: Command) -> None:
         engine.deny(c, reason)
         return
     reserve(engine, order, book, hold_before=0, lots_before=0)
-    is_hidden = order.is_iceberg or order.minimum or order.order_type == OrderType.MARKET
+    is_hidden = order.may_rest and order.displayed < order.leaves
     engine.tell(Kind.ACCEPTED, order, flags=slid | (EventFlag.HIDDEN if is_hidden else 0), qty=order.qty,
                 leaves=order.leaves, contra_leaves=hold(engine, order, book))  # fmt: skip
     work(engine, order, book)

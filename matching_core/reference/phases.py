@@ -9,7 +9,7 @@ from ..records import Command
 from . import auction
 from .book import Book
 
-_ALL_CALLS = CallKind.OPENING | CallKind.CLOSING | CallKind.VOLATILITY | CallKind.NO_CANCEL
+_ALL_CALLS = sum(CallKind)  # a plain number: the complement of an IntFlag knows no foreign bit
 _IDLE = (Phase.PRE_OPEN, Phase.HALTED, Phase.CANCEL_ONLY, Phase.CLOSED)
 _NEXT = {  # what SET_PHASE may do; OPEN, and CLOSED after a call, come from UNCROSS
     Phase.PRE_OPEN: (Phase.AUCTION, Phase.HALTED, Phase.CANCEL_ONLY, Phase.CLOSED),

@@ -5,7 +5,7 @@ from ..limits import MAX_PRICE_TICKS, PPM
 from ..records import Command
 from .book import Book
 
-_ALL_RULES = BookRule.SLIDE | BookRule.FRESH_PEAK | BookRule.LIMITS_ONLY | BookRule.TIE_LOWER
+_ALL_RULES = sum(BookRule)  # a plain number: the complement of an IntFlag knows no foreign bit
 
 
 def handlers(engine) -> dict:

@@ -13,7 +13,7 @@ from .queue import withdraw
 from .state import LiveOrder, clamp_count
 from .venue import in_walk_order
 
-_ALL_FILTERS = MassFilter.ACCOUNT | MassFilter.FIRM | MassFilter.BOOK | MassFilter.SIDE
+_ALL_FILTERS = sum(MassFilter)  # a plain number: the complement of an IntFlag knows no foreign bit
 _MAX_FIRM = 2**32 - 1
 
 
@@ -73,7 +73,7 @@ def _close_session(engine, c: Command) -> None:
     if c.flags & MassFilter.BOOK and engine.book_of(c.book) is None:
         engine.reject(c, RejectReason.UNKNOWN_BOOK)
         return
-    if c.reserved or c.flags & ~MassFilter.BOOK:
+    if c.reserved or c.flags & ~int(MassFilter.BOOK):
         engine.reject(c, RejectReason.INVALID_FIELD)
         return
     is_here = c.flags & MassFilter.BOOK
