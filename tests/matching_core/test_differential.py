@@ -169,7 +169,7 @@ def test_a_batch_of_one_equals_one_batch(engine_class, stream, flavour):
     chance = random.Random(flavour)
     commands = [Command(**fields).pack() for fields in stream.opening()]
     while len(commands) < 300:
-        fields = stream.command(chance, len(commands), {})
+        fields = stream.command(chance, len(commands), {}, getattr(engine_class, "RULES_VERSION", 1))
         if fields["qty"] != 10**30 and all(-(2**31) < value < 2**31 for value in fields.values()):
             fields = {key: value if key in ("qty", "price", "aux", "expiry_ns") else max(value, 0)
                       for key, value in fields.items()}  # fmt: skip
