@@ -1,6 +1,7 @@
 """Every story of tests/scenarios/matching on both engines, and a story for every rule of the core."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,17 @@ def test_no_rule_of_the_design_is_left_out(shared_data):
     text = (shared_data / "design" / "matching_rules.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^- \*\*([A-Z]+\d+)\*\*", text, flags=re.M))
     assert {rule for rule in listed if not rule.startswith(("K", "RT"))} | {"EM1"} == set(RULES)
+
+
+def test_the_page_on_matching_names_the_files_of_each_rule():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "rules" / "matching.md").read_text(encoding="utf-8")
+    told = {(rule, tale.file) for tale in TALES for rule in tale.rules}
+    named = {
+        (row[1], file)
+        for row in re.finditer(r"^\| ([A-Z]+\d+) \|(.*)$", page, flags=re.M) for file in re.findall(r"`(\w+)\.txt`", row[2])
+    }  # fmt: skip
+    assert {rule for rule, _ in named} == {*RULES, *KEPT_ELSEWHERE}
+    assert sorted(named - told) == []
 
 
 def test_every_file_holds_stories_only():
