@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from itertools import accumulate
 from typing import NamedTuple
 
-from ..enums import BookRule, CancelReason, EventFlag, Kind, OrderType, Side, TiePolicy
+from ..enums import BookRule, CancelReason, Kind, OrderType, Side, TiePolicy
 from . import bands, stp
+from .bits import AUCTION, SELF_TRADE
 from .book import Book, crosses
 from .cover import hold, settle
 from .queue import replenish, unrest, withdraw
@@ -165,14 +166,14 @@ def _allocations(book: Book, side: Side, price: int) -> list[list]:
 
 def _trade(engine, book: Book, buy: LiveOrder, sell: LiveOrder, price: int, lots: int) -> None:
     hold_before = hold(engine, buy, book)
-    own = EventFlag.SELF_TRADE if stp.are_one_firm(engine, buy, sell) else 0  # ST4
+    own = SELF_TRADE if stp.are_one_firm(engine, buy, sell) else 0  # ST4
     for order in (buy, sell):
         order.leaves -= lots
         order.shown -= lots if order.is_iceberg else 0
-    engine.emit(Kind.TRADE, side=Side.BUY, flags=EventFlag.AUCTION | own, book=book.book, order_id=buy.order_id,
+    engine.emit(Kind.TRADE, side=Side.BUY, flags=AUCTION | own, book=book.book, order_id=buy.order_id,
                 contra_id=sell.order_id, price=price, qty=lots, leaves=buy.leaves,
                 contra_leaves=sell.leaves)  # fmt: skip
-    settle(engine, book, buy, sell, price, lots, hold_before, EventFlag.AUCTION)
+    settle(engine, book, buy, sell, price, lots, hold_before, AUCTION)
     for order in (buy, sell):
         if order.leaves == 0:
             unrest(engine, order, book)

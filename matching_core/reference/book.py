@@ -59,7 +59,13 @@ class Book:
 
     def next_maker(self, side: int, limit: int, passed: set[int]) -> LiveOrder | None:
         """The order of that side that a taker meets now, best price first, then first come; None past its limit."""
-        for key, level in self.sides[side].items():
+        levels = self.sides[side]
+        if not levels:
+            return None
+        if not passed:
+            maker = next(iter(levels.peekitem(0)[1].values()))
+            return maker if crosses(side, maker.price, limit) else None
+        for key, level in levels.items():
             if not crosses(side, abs(key), limit):
                 return None
             for maker in level.values():

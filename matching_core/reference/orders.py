@@ -8,12 +8,9 @@ from copy import copy
 
 from ..enums import (
     BookRule,
-    CallKind,
     CancelReason,
-    EventFlag,
     Kind,
     Op,
-    OrderFlag,
     OrderType,
     Phase,
     RejectReason,
@@ -24,15 +21,26 @@ from ..enums import (
 from ..limits import MAX_MONEY_MICRO, MAX_ORDER_ID, MAX_PRICE_TICKS, MAX_QTY_LOTS, MAX_SLICES
 from ..records import Command
 from . import bands
+from .bits import (
+    ALL_CALLS,
+    ALL_FLAGS,
+    AUCTION_ONLY,
+    HIDDEN,
+    ICEBERG,
+    MIN_QTY,
+    NO_CANCEL,
+    POST_ONLY,
+    SLID,
+    STANDBY,
+)
 from .book import Book
 from .cover import hold, reserve, why_denied
 from .matching import first_tradable, work
 from .queue import shrink, unrest, withdraw
 from .state import RESTING, LiveOrder, Rules
 
-ALL_FLAGS = sum(OrderFlag)  # plain numbers: the complement of an IntFlag knows no foreign bit
-ALL_CALLS = sum(CallKind) - CallKind.NO_CANCEL
-_WITH_AUX = OrderFlag.ICEBERG | OrderFlag.MIN_QTY | OrderFlag.AUCTION_ONLY
+_WITH_AUX = ICEBERG | MIN_QTY | AUCTION_ONLY
+_FOR_RESTING = POST_ONLY | ICEBERG | STANDBY
 
 
 def handlers(engine) -> dict:
@@ -55,17 +63,17 @@ def new(engine, c: Command) -> None:
         return
     order = _order_of(engine, c)
     slid = 0
-    if c.flags & OrderFlag.POST_ONLY and book.rules.phase == Phase.OPEN:
+    if c.flags & POST_ONLY and book.rules.phase == Phase.OPEN:
         if not _keep_passive(order, book):
             engine.reject(c, RejectReason.WOULD_TRADE)
             return
-        slid = EventFlag.SLID if order.price != c.price else 0
+        slid = SLID if order.price != c.price else 0
     if reason := why_denied(engine, order, book, hold_before=0, lots_before=0):
         engine.deny(c, reason)
         return
     reserve(engine, order, book, hold_before=0, lots_before=0)
     is_hidden = order.may_rest and order.displayed < order.leaves
-    engine.tell(Kind.ACCEPTED, order, flags=slid | (EventFlag.HIDDEN if is_hidden else 0), qty=order.qty,
+    engine.tell(Kind.ACCEPTED, order, flags=slid | (HIDDEN if is_hidden else 0), qty=order.qty,
                 leaves=order.leaves, contra_leaves=hold(engine, order, book))  # fmt: skip
     work(engine, order, book)
 
@@ -121,32 +129,32 @@ def _is_offered(c: Command, book: Book) -> bool:
     if c.flags & ~ALL_FLAGS or c.stp > StpMode.DECREMENT:
         return False
     is_resting_limit = c.order_type == OrderType.LIMIT and c.tif in RESTING
-    if c.flags & (OrderFlag.POST_ONLY | OrderFlag.ICEBERG | OrderFlag.STANDBY) and not is_resting_limit:
+    if c.flags & _FOR_RESTING and not is_resting_limit:
         return False
-    if c.flags & OrderFlag.ICEBERG and c.flags & OrderFlag.MIN_QTY:
+    if c.flags & ICEBERG and c.flags & MIN_QTY:
         return False
-    if c.flags & OrderFlag.STANDBY and (c.side != Side.SELL or not book.rules.end_ns):
+    if c.flags & STANDBY and (c.side != Side.SELL or not book.rules.end_ns):
         return False
-    if c.flags & OrderFlag.AUCTION_ONLY:
-        is_alone = c.flags == OrderFlag.AUCTION_ONLY and 0 <= c.aux <= ALL_CALLS
+    if c.flags & AUCTION_ONLY:
+        is_alone = c.flags == AUCTION_ONLY and 0 <= c.aux <= ALL_CALLS
         return is_alone and c.tif in RESTING
     return c.order_type == OrderType.LIMIT or c.tif in (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
 
 
 def _is_aux_fair(c: Command) -> bool:
     """IC6, MQ1: peak and minimum are 1 to the total; an iceberg has at most MAX_SLICES slices."""
-    if not c.flags & (OrderFlag.ICEBERG | OrderFlag.MIN_QTY):
+    if not c.flags & (ICEBERG | MIN_QTY):
         return True
-    return 1 <= c.aux <= c.qty and (not c.flags & OrderFlag.ICEBERG or c.qty <= c.aux * MAX_SLICES)
+    return 1 <= c.aux <= c.qty and (not c.flags & ICEBERG or c.qty <= c.aux * MAX_SLICES)
 
 
 def _is_taken_now(c: Command, rules: Rules) -> bool:
     """H1, M4, T4: which orders a phase takes."""
     if rules.phase == Phase.OPEN:
-        return not c.flags & OrderFlag.AUCTION_ONLY
-    if rules.phase != Phase.AUCTION or c.tif not in RESTING or c.flags & OrderFlag.MIN_QTY:
+        return not c.flags & AUCTION_ONLY
+    if rules.phase != Phase.AUCTION or c.tif not in RESTING or c.flags & MIN_QTY:
         return False
-    if c.flags & OrderFlag.AUCTION_ONLY:
+    if c.flags & AUCTION_ONLY:
         return not c.aux or bool(c.aux & rules.call)
     return c.order_type == OrderType.LIMIT
 
@@ -184,7 +192,7 @@ def cancel(engine, c: Command) -> None:
 
 def is_no_cancel(rules: Rules) -> bool:
     """X4: whether this is the tail of a call in which orders stay as they are."""
-    return rules.phase == Phase.AUCTION and bool(rules.call & CallKind.NO_CANCEL)
+    return rules.phase == Phase.AUCTION and bool(rules.call & NO_CANCEL)
 
 
 def reduce(engine, c: Command) -> None:
@@ -261,7 +269,7 @@ def _requeue(engine, c: Command, order: LiveOrder, leaves: int) -> None:
     hold_before, lots_before = hold(engine, order, book), order.leaves
     wanted = copy(order)
     wanted.price, wanted.leaves, wanted.qty = c.price, leaves, order.qty - order.leaves + leaves
-    is_passive = order.flags & OrderFlag.POST_ONLY and book.rules.phase == Phase.OPEN
+    is_passive = order.flags & POST_ONLY and book.rules.phase == Phase.OPEN
     if is_passive and first_tradable(wanted, book):
         engine.reject(c, RejectReason.WOULD_TRADE)  # PO5: it never slides
         return

@@ -7,9 +7,9 @@ uncross), H3 (a call has the end that was drawn for it; the core draws nothing),
 from ..enums import CallKind, Kind, Op, Phase, RejectReason
 from ..records import Command
 from . import auction
+from .bits import ALL_CALL_FLAGS
 from .book import Book
 
-_ALL_CALLS = sum(CallKind)  # a plain number: the complement of an IntFlag knows no foreign bit
 _IDLE = (Phase.PRE_OPEN, Phase.HALTED, Phase.CANCEL_ONLY, Phase.CLOSED)
 _NEXT = {  # what SET_PHASE may do; OPEN, and CLOSED after a call, come from UNCROSS
     Phase.PRE_OPEN: (Phase.AUCTION, Phase.HALTED, Phase.CANCEL_ONLY, Phase.CLOSED),
@@ -40,7 +40,7 @@ def _set_phase(engine, c: Command) -> None:
 
 def _why_phase_rejected(engine, c: Command, book: Book) -> int:
     is_call = c.aux == Phase.AUCTION
-    if c.reserved or not Phase.PRE_OPEN <= c.aux <= Phase.CLOSED or c.flags & ~(_ALL_CALLS if is_call else 0):
+    if c.reserved or not Phase.PRE_OPEN <= c.aux <= Phase.CLOSED or c.flags & ~(ALL_CALL_FLAGS if is_call else 0):
         return RejectReason.INVALID_FIELD
     if is_call and c.expiry_ns and c.expiry_ns <= engine.now_ns:
         return RejectReason.INVALID_EXPIRY

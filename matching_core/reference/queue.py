@@ -4,7 +4,8 @@ Rules kept here: AM2 and IC5 (fewer lots in the same place; what is hidden goes 
 iceberg stands in the queue), HM3 and ST3 (whoever leaves frees what he held, in one event).
 """
 
-from ..enums import BookRule, EventFlag, Kind, Side
+from ..enums import BookRule, Kind, Side
+from .bits import KEPT_PRIORITY
 from .book import Book
 from .cover import hold, reserve
 from .state import LiveOrder
@@ -68,7 +69,7 @@ def shrink(engine, order: LiveOrder, book: Book, leaves: int, flags: int = 0) ->
     order.leaves = leaves
     order.shown = min(order.shown, leaves)
     reserve(engine, order, book, hold_before, lots_before)
-    engine.tell(Kind.REPLACED, order, flags=EventFlag.KEPT_PRIORITY | flags, qty=order.qty, leaves=leaves,
+    engine.tell(Kind.REPLACED, order, flags=KEPT_PRIORITY | flags, qty=order.qty, leaves=leaves,
                 contra_leaves=hold(engine, order, book))  # fmt: skip
 
 

@@ -1,11 +1,10 @@
 """How a book trades: rules, bands, reference and fix. All of them are commands, so a replay finds the same book (B4)."""
 
-from ..enums import BookRule, FixGrade, Kind, Op, RejectReason, StpMode, TiePolicy
+from ..enums import FixGrade, Kind, Op, RejectReason, StpMode, TiePolicy
 from ..limits import MAX_PRICE_TICKS, PPM
 from ..records import Command
+from .bits import ALL_RULES
 from .book import Book
-
-_ALL_RULES = sum(BookRule)  # a plain number: the complement of an IntFlag knows no foreign bit
 
 
 def handlers(engine) -> dict:
@@ -31,7 +30,7 @@ def _apply(engine, c: Command, why_rejected, then) -> None:
 
 
 def _why_rules_rejected(engine, c: Command, book: Book) -> int:
-    if c.flags & ~_ALL_RULES or c.stp > StpMode.DECREMENT or c.order_type > TiePolicy.MIDPOINT or c.aux < 0:
+    if c.flags & ~ALL_RULES or c.stp > StpMode.DECREMENT or c.order_type > TiePolicy.MIDPOINT or c.aux < 0:
         return RejectReason.INVALID_FIELD
     if not 0 <= c.price <= PPM:
         return RejectReason.INVALID_PRICE

@@ -9,8 +9,8 @@ from itertools import pairwise
 from .. import image, loading
 from ..enums import OrderFlag, OrderType, Phase, Side, StpMode, TimeInForce
 from ..limits import MAX_FEE_PPM, MAX_MONEY_MICRO, MAX_ORDER_ID, MAX_PRICE_TICKS, MAX_QTY_LOTS, MAX_SLICES
+from .bits import ALL_CALLS, ALL_FLAGS
 from .book import Book
-from .orders import ALL_CALLS, ALL_FLAGS
 from .queue import enter
 from .state import RESTING, Account, Capacity, LiveOrder, Rules
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from ..enums import OrderFlag, OrderType, Phase, Side, TimeInForce
+from ..enums import OrderType, Phase, Side, TimeInForce
 from ..limits import BUCKETS, PPM
+from .bits import AUCTION_ONLY, ICEBERG, MIN_QTY
 
 LARGEST_COUNT = 2**63 - 1  # positions and sums in events stop counting here instead of wrapping round
 RESTING = (TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY)
@@ -45,17 +46,17 @@ class LiveOrder:
     @property
     def is_for_call(self) -> bool:
         """T4: whether it takes part in a call only."""
-        return bool(self.flags & OrderFlag.AUCTION_ONLY)
+        return bool(self.flags & AUCTION_ONLY)
 
     @property
     def is_iceberg(self) -> bool:
         """Whether it shows one slice at a time."""
-        return bool(self.flags & OrderFlag.ICEBERG)
+        return bool(self.flags & ICEBERG)
 
     @property
     def minimum(self) -> int:
         """MQ2: the least it trades at once; a smaller remainder lowers it. 0 without a minimum."""
-        return min(self.aux, self.leaves) if self.flags & OrderFlag.MIN_QTY else 0
+        return min(self.aux, self.leaves) if self.flags & MIN_QTY else 0
 
     @property
     def front(self) -> int:
@@ -65,7 +66,7 @@ class LiveOrder:
     @property
     def displayed(self) -> int:
         """IC1: the lots that public depth shows; none of an order that trades only under a condition."""
-        is_conditional = self.flags & OrderFlag.MIN_QTY or self.order_type == OrderType.MARKET
+        is_conditional = self.flags & MIN_QTY or self.order_type == OrderType.MARKET
         return 0 if is_conditional else self.front
 
     def hold_micro(self, value_micro: int) -> int:

@@ -4,7 +4,8 @@ Rules kept here: ST0 (the taker's mode decides, else the book's; no firm = off),
 come), ST2 (a cancelled taker is gone), ST3 (a cancelled maker is told and freed like any other).
 """
 
-from ..enums import CancelReason, EventFlag, Kind, StpMode
+from ..enums import CancelReason, Kind, StpMode
+from .bits import SELF_TRADE
 from .book import Book
 from .queue import discard, shrink, withdraw
 from .state import LiveOrder
@@ -30,8 +31,8 @@ def meet(engine, taker: LiveOrder, maker: LiveOrder, book: Book, mode: int) -> N
         if maker.leaves == lots:
             withdraw(engine, maker, Kind.CANCELED, CancelReason.SELF_TRADE)
         else:
-            shrink(engine, maker, book, maker.leaves - lots, EventFlag.SELF_TRADE)
+            shrink(engine, maker, book, maker.leaves - lots, SELF_TRADE)
     if mode == StpMode.DECREMENT and taker.leaves > lots:
-        shrink(engine, taker, book, taker.leaves - lots, EventFlag.SELF_TRADE)
+        shrink(engine, taker, book, taker.leaves - lots, SELF_TRADE)
     elif mode != StpMode.CANCEL_OLDEST:
         discard(engine, taker, book, CancelReason.SELF_TRADE)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 from ..enums import CancelReason, ExpireReason, Kind, MassFilter, Op, RejectReason, Side, TimeInForce
 from ..records import Command
+from .bits import ALL_FILTERS
 from .orders import is_no_cancel
 from .queue import withdraw
 from .state import LiveOrder, clamp_count
 from .venue import in_walk_order
 
-_ALL_FILTERS = sum(MassFilter)  # a plain number: the complement of an IntFlag knows no foreign bit
 _MAX_FIRM = 2**32 - 1
 
 
@@ -63,7 +63,7 @@ def _why_mass_cancel_rejected(engine, c: Command) -> int:
         return RejectReason.UNKNOWN_ACCOUNT
     is_side_wrong = c.flags & MassFilter.SIDE and c.side > Side.SELL
     is_firm_wrong = c.flags & MassFilter.FIRM and not 1 <= c.aux <= _MAX_FIRM
-    if c.reserved or c.flags & ~_ALL_FILTERS or is_side_wrong or is_firm_wrong:
+    if c.reserved or c.flags & ~ALL_FILTERS or is_side_wrong or is_firm_wrong:
         return RejectReason.INVALID_FIELD
     return 0
 

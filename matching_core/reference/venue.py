@@ -1,6 +1,6 @@
 """What the venue sets up: time, accounts, money, fees, listings, attested capacity. Participants cannot send these."""
 
-from ..enums import DenyReason, ExpireReason, Kind, Op, OrderFlag, RejectReason
+from ..enums import DenyReason, ExpireReason, Kind, Op, RejectReason
 from ..limits import (
     BUCKETS,
     FEE_TABLES,
@@ -11,6 +11,7 @@ from ..limits import (
 )
 from ..records import Command
 from . import phases
+from .bits import STANDBY
 from .book import Book
 from .queue import withdraw
 from .state import Account, Capacity
@@ -62,7 +63,7 @@ def _close_book(engine, book: Book) -> None:
     """T5: everything expires; EM1: but where the book lives on after its gate, asks marked standby stay as they are."""
     lives_on = not book.rules.is_gated and book.rules.end_ns > engine.now_ns
     orders = list(book.walk())
-    leaving = [order for order in orders if not (lives_on and order.flags & OrderFlag.STANDBY)]
+    leaving = [order for order in orders if not (lives_on and order.flags & STANDBY)]
     for order in leaving:
         withdraw(engine, order, Kind.EXPIRED, ExpireReason.GATE)
     if len(leaving) < len(orders):

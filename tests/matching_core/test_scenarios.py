@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from core_story import play, tales
 
 TALES = tales()
