@@ -3,7 +3,7 @@
 from collections import Counter
 from itertools import pairwise
 
-from ..enums import OrderFlag, Phase, Side
+from ..enums import MassFilter, OrderFlag, Phase, Side
 from ..invariants import Money, check_capacity, check_money, check_orders, need
 from ..views import Order
 from .state import Rules
@@ -50,7 +50,10 @@ def _check_calls(engine, orders: list[Order]) -> None:
     need(calls == engine.calls, "H1: the list of calls differs from the phases of the books")
     for order in orders:
         need(not order.flags & OrderFlag.AUCTION_ONLY or order.book in calls, f"T4: order {order.order_id} is not in a call")
-        need(not engine.is_blocked(order.account), f"X3: order {order.order_id} is of a killed account")
+        # without funds an account may be opened, and so join a killed firm, after its orders have come
+        is_killed = (int(MassFilter.ACCOUNT), order.account) in engine.ledger.killed
+        is_killed = is_killed or (engine.check_funds and engine.is_blocked(order.account))
+        need(not is_killed, f"X3: order {order.order_id} is of a killed account")
     for book in engine.open_books.values():
         need(book.is_set_up or book.rules == Rules(), f"B4: book {book.book} has rules that nobody set")
 

@@ -7,7 +7,7 @@ anything trades, `executable` goes the same way without touching the book; both 
 
 from collections.abc import Iterable
 
-from ..enums import CancelReason, Kind, OrderType, Phase, Side, TimeInForce
+from ..enums import CancelReason, Kind, OrderType, Phase, Side, StpMode, TimeInForce
 from . import bands, phases, stp
 from .book import Book, crosses
 from .cover import hold, settle
@@ -74,9 +74,9 @@ def executable(engine, taker: LiveOrder, book: Book) -> int:
     """How many lots `_match` would trade now; O(makers). Hidden slices follow once every maker of a level had its turn."""
     limit, mode = bands.worst_price(taker, book), stp.mode_of(taker, book)
     base = bands.dynamic_base(book.rules)
-    missing = taker.leaves
+    missing, traded = taker.leaves, 0
     for key, level in book.sides[1 - taker.side].items():
-        if not crosses(1 - taker.side, abs(key), limit):
+        if missing == 0 or not crosses(1 - taker.side, abs(key), limit):
             break
         hidden = 0
         for maker in level.values():
@@ -85,15 +85,17 @@ def executable(engine, taker: LiveOrder, book: Book) -> int:
             if min(missing, maker.leaves) < maker.minimum:
                 continue
             if mode and stp.are_one_firm(engine, taker, maker):
-                if mode == stp.StpMode.CANCEL_OLDEST:
-                    continue
-                return taker.leaves - missing
-            if not bands.may_print(abs(key), base, book.rules):
-                return taker.leaves - missing
-            missing -= min(missing, maker.front)
-            hidden += maker.leaves - maker.front
-        missing -= min(missing, hidden)
-    return taker.leaves - missing
+                if mode in (StpMode.CANCEL_NEWEST, StpMode.CANCEL_BOTH):
+                    return traded
+                missing -= min(missing, maker.leaves) if mode == StpMode.DECREMENT else 0
+                continue
+            if not bands.may_print(maker.price, base, book.rules):
+                return traded
+            lots = min(missing, maker.front)
+            missing, traded, hidden = missing - lots, traded + lots, hidden + maker.leaves - maker.front
+        lots = min(missing, hidden)
+        missing, traded = missing - lots, traded + lots
+    return traded
 
 
 def first_tradable(order: LiveOrder, book: Book) -> LiveOrder | None:

@@ -156,6 +156,47 @@ def test_the_events_of_a_long_stream_add_up_to_the_state(rules_class, stream, fl
     run(rules_class, stream, flavour, 7_000 + flavour, 1_500)
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("flavour", range(4))
+def test_the_events_of_fifty_thousand_commands_add_up_to_the_state(rules_class, stream, flavour):
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    run(rules_class, stream, flavour, seed, 12_500)
+
+
+@settings(max_examples=60)
+@given(seed=SEEDS, qty=st.integers(1, 40), price=st.integers(94, 107), side=st.sampled_from(Side), stp=st.integers(0, 4))
+def test_fill_or_kill_and_minimum_know_exactly_what_would_trade(rules_class, stream, seed, qty, price, side, stp):
+    """F1, MQ1: the same order as IOC tells how much trades; FOK and minimum must not think otherwise."""
+    chance = random.Random(seed)
+    engine = rules_class()
+    for fields in stream.opening():
+        engine.submit(**fields)
+    engine.submit(Op.SET_BANDS, book=2, qty=chance.choice((0, 0, 30_000)))
+    engine.submit(Op.SET_REFERENCE, book=2, price=chance.choice((0, 100)))
+    for number in range(1, 25):
+        flags = chance.choice((0, 0, OrderFlag.ICEBERG, OrderFlag.MIN_QTY))
+        lots = chance.randrange(1, 12)
+        engine.submit(Op.NEW, book=2, order_id=number, side=1 - side, account=chance.choice((1, 2, 2, 3)), qty=lots,
+                      price=chance.randrange(96, 106), flags=flags, aux=chance.randrange(1, lots + 1))  # fmt: skip
+    blob = engine.snapshot()
+
+    def traded(tif, minimum=0):
+        twin = rules_class.restore(blob)
+        flags = OrderFlag.MIN_QTY if minimum else 0
+        events = twin.submit(Op.NEW, book=2, order_id=99, side=side, account=1, price=price, qty=qty, tif=tif, stp=stp,
+                             flags=flags, aux=minimum)  # fmt: skip
+        twin.check()
+        return sum(event.qty for event in events if event.kind == Kind.TRADE)
+
+    lots = traded(TimeInForce.IOC)
+    assert traded(TimeInForce.FOK) == (lots if lots == qty else 0)
+    if lots:
+        assert traded(TimeInForce.IOC, minimum=lots) == lots
+    if lots < qty:
+        assert traded(TimeInForce.IOC, minimum=lots + 1) == 0
+
+
 @settings(max_examples=40)
 @given(flavour=st.integers(0, 3), seed=SEEDS)
 def test_a_restart_in_the_middle_changes_nothing_that_follows(rules_class, stream, flavour, seed):
