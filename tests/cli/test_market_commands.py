@@ -261,7 +261,10 @@ def test_watching_a_book_shows_each_change_until_ctrl_c(world):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     environment |= {"CPX_URL": url, "CPX_KEY": keys["anna"], "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "exchange.cli", "book", INSTRUMENT, "--watch"]
-    watching = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    watching = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a run in the background ignores it
+    )  # fmt: skip
     try:
         assert watching.stdout.readline().split()[-4:] == ["ask", "64", "x", "5.20"]
         with Client(url=url, key=keys["zhang"]) as zhang:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 def _environment(**more):
     keep = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     return keep | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"} | more
+
+
+def _hear_ctrl_c():
+    """A test run in the background ignores SIGINT, and its children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +39,9 @@ def start_cpx():
 
     def start(*args, env=None):
         command = [sys.executable, "-m", "exchange.cli", *map(str, args)]
-        return subprocess.Popen(command, env=_environment(**(env or {})), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.Popen(
+            command, env=_environment(**(env or {})), stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_hear_ctrl_c
+        )  # fmt: skip
 
     return start
 

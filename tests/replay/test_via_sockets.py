@@ -35,8 +35,9 @@ def run_cpx(*words):
 
 
 @pytest.mark.slow
-def test_the_demo_through_sockets_gives_the_same_bytes_as_from_files(tmp_path):
-    day, told = market_day(1, 8), []
+@pytest.mark.parametrize("tasks", [60, pytest.param(2_500, marks=pytest.mark.soak)])
+def test_the_demo_through_sockets_gives_the_same_bytes_as_from_files(tmp_path, tasks):
+    day, told = market_day(1, tasks), []
     files = run_day(day, options(tmp_path / "files"), lambda _: None)
     sockets = remote.run_via_sockets(day, options(tmp_path / "sockets"), told.append)
     assert sockets["state_hash"] == files["state_hash"] and sockets["commands"] == files["commands"]
