@@ -2,7 +2,8 @@
 
 `Engine` is the compiled engine where it has been built, else the reference engine; IMPLEMENTATION says which. The
 environment variable CPX_ENGINE=reference or compiled insists on one of them. It is read once, at import: no command's
-outcome can depend on it, since both engines give the same events, hashes and snapshots.
+outcome can depend on it, since both engines give the same events, hashes and snapshots for the rules that both know;
+RULES_VERSION of an engine says which it knows (docs/rules/matching.md), and whichever does not know a rule refuses it.
 """
 
 from os import environ

@@ -22,6 +22,13 @@ class Op(IntEnum):
     SET_CAPACITY = 14  # account, aux = capacity group, qty = attested lots
     TAKE = 15  # one leg of a task: buys qty from the asks of one account (aux), whole or not at all, paid from HELD
     ADJUST_SOLD = 16  # account, aux = capacity group, qty = signed change of the sold lots
+    SET_BOOK = 17  # how a book trades; flags = BookRule, see docs/rules/core_records.md for the rest
+    SET_BANDS = 18  # price = static, qty = dynamic band, aux = corridor step of a call, all in ppm, 0 = none
+    SET_REFERENCE = 19  # price = reference in ticks, 0 = none
+    SET_FIX = 20  # price = fix in ticks, side = grade, client_ref = hash of what it was made from
+    SESSION_CLOSE = 21  # expires DAY orders; flags = 0 everywhere or MassFilter.BOOK
+    KILL = 22  # flags = MassFilter.ACCOUNT (account) or MassFilter.FIRM (aux): cancels its orders and blocks new ones
+    LIFT = 23  # ends a KILL
 
 
 class Side(IntEnum):
@@ -55,6 +62,61 @@ class OrderFlag(IntFlag):
     ICEBERG = 2
     MIN_QTY = 4
     AUCTION_ONLY = 8
+    STANDBY = 16  # EM1: an ask that stays when the gate closes
+
+
+class StpMode(IntEnum):
+    """ST0: what happens when an order meets one of its own firm; 0 is the book's own mode (or none)."""
+
+    NONE = 0
+    CANCEL_NEWEST = 1
+    CANCEL_OLDEST = 2
+    CANCEL_BOTH = 3
+    DECREMENT = 4
+
+
+class BookRule(IntFlag):
+    """Bits of the flags of SET_BOOK; without a bit the first choice of matching_rules.md holds."""
+
+    SLIDE = 1  # PO1: a post-only order that would trade goes one tick behind instead of being rejected
+    FRESH_PEAK = 2  # IC4: an iceberg that traded as a taker shows a fresh peak, not the rest of its first one
+    LIMITS_ONLY = 4  # U1: only limits of orders are candidates
+    TIE_LOWER = 8  # U5: of two candidates as near the lower
+
+
+class TiePolicy(IntEnum):
+    """U4, U5: how a call chooses among prices of equal volume and surplus."""
+
+    REFERENCE = 0  # pressure, then nearest to the reference
+    CAPPED_PRESSURE = 1  # as REFERENCE, but pressure moves the price at most so far from the reference
+    MIDPOINT = 2  # pressure, then the middle of what is left
+
+
+class CallKind(IntFlag):
+    """Bits of the flags of SET_PHASE: which call it is, and whether its orders may be cancelled."""
+
+    OPENING = 1
+    CLOSING = 2
+    VOLATILITY = 4
+    NO_CANCEL = 8
+
+
+class MassFilter(IntFlag):
+    """Bits of the flags of MASS_CANCEL, SESSION_CLOSE, KILL and LIFT: which fields choose."""
+
+    ACCOUNT = 1  # account
+    FIRM = 2  # aux
+    BOOK = 4  # book
+    SIDE = 8  # side
+
+
+class FixGrade(IntEnum):
+    """How a fix came about (DI4)."""
+
+    NONE = 0
+    A = 1
+    B = 2
+    C = 3
 
 
 class Kind(IntEnum):
@@ -75,6 +137,20 @@ class Kind(IntEnum):
     BOOK_CLOSED = 13
     CAPACITY_SET = 14
     SOLD_ADJUSTED = 15
+    REPLENISHED = 16  # an iceberg shows a slice at the tail of its level
+    MASS_CANCELED = 17  # sum of a MASS_CANCEL
+    PHASE_SET = 18
+    UNCROSSED = 19  # result of a call
+    INDICATIVE = 20  # what a call would give now
+    CALL_EXTENDED = 21
+    BOOK_SET = 22
+    BANDS_SET = 23
+    REFERENCE_SET = 24
+    FIX_SET = 25
+    SESSION_CLOSED = 26
+    KILLED = 27
+    LIFTED = 28
+    BOOK_GATED = 29  # the gate has come; what is left is the emergency book
 
 
 class EventFlag(IntFlag):
@@ -83,6 +159,9 @@ class EventFlag(IntFlag):
     KEPT_PRIORITY = 1  # on REPLACED: the order kept its place
     AUCTION = 2
     TAKE = 4  # on TRADE and POSTED: a leg of a task
+    SELF_TRADE = 8  # on TRADE: both sides are of one firm (only in a call); on REPLACED: decremented by ST0
+    SLID = 16  # on ACCEPTED: the price is not the one asked for (PO1)
+    HIDDEN = 32  # on ACCEPTED: what is open is not what is displayed (iceberg, minimum, market order in a call)
 
 
 class Phase(IntEnum):
@@ -124,6 +203,8 @@ class RejectReason(IntEnum):
     ALREADY_EXISTS = 13  # account or book
     BOOK_FULL = 14  # the engine's capacity for orders is used up
     NOT_ENOUGH_DEPTH = 15  # TAKE: the maker does not offer so much at this price
+    PRICE_BAND = 16  # B2: the limit is outside the static band
+    WOULD_TRADE = 17  # PO1, PO5: post-only
 
 
 class DenyReason(IntEnum):
@@ -133,6 +214,7 @@ class DenyReason(IntEnum):
     CAPACITY = 2  # RT1: open + sold would exceed what the site has attested
     TOO_MANY_SELLS = 3  # RT1: at most MAX_SELLS_PER_BOOK live sells of one account in one book
     BALANCE_OVERFLOW = 4
+    BLOCKED = 5  # X3: the account or its firm has been killed
 
 
 class CancelReason(IntEnum):
@@ -142,6 +224,13 @@ class CancelReason(IntEnum):
     IOC = 2
     FOK = 3
     AMENDED = 4  # AM4: the new total was not above what is filled
+    MASS = 5
+    KILLED = 6
+    NO_LIQUIDITY = 7  # M1
+    SELF_TRADE = 8  # ST0
+    MIN_QTY = 9  # MQ1
+    BAND = 10  # B3: it stopped before a print outside the dynamic band and may not rest
+    CALL_OVER = 11  # T4
 
 
 class ExpireReason(IntEnum):
@@ -149,3 +238,4 @@ class ExpireReason(IntEnum):
 
     GTD = 1
     GATE = 2
+    DAY = 3

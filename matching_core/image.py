@@ -1,7 +1,9 @@
 """The snapshot image: sections of fixed-width rows in canonical order, each with its CRC; the state hash is over them.
 
 Rules kept here: equal logical state gives equal bytes, whichever engine wrote them; a damaged or cut blob is refused
-by name; META (sequence counter, order capacity) travels in the blob but is no part of the state hash.
+by name; META (sequence counter, order capacity) travels in the blob but is no part of the state hash. The sections
+of later rules
+are there only when one of them has a row, so a state that does not use them keeps its bytes and its hash.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,6 +13,7 @@ from zlib import crc32
 
 MAGIC = b"CPXCORE\x00"
 VERSION = 1
+RULES_VERSION = 2  # of blobs with RULE_ROWS
 _HEADER = Struct("<8sII")  # magic, version, number of sections
 _SECTION = Struct("<4sIQ")  # tag, bytes per row, number of rows; then the rows, then the CRC-32 of all three
 _CRC = Struct("<I")
@@ -30,21 +33,42 @@ ROWS = {  # canonical order of the sections, and of the rows in each
 }
 ORDER_FIELDS = (
     "order_id", "client_ref", "price", "qty", "leaves", "expiry_ns", "done_micro", "book", "account", "fee_ppm",
-    "side", "tif", "zero",
+    "side", "tif", "marks",
 )  # fmt: skip
+TYPE_SHIFT, STP_SHIFT = 8, 12  # marks = OrderFlag | order_type << 8 | stp << 12
+
+RULE_ROWS = {  # canonical order, as above
+    "RULE": Struct("<I8B5I11qQ"),  # books that were set up, by id: the book, then RULE_FIELDS
+    "ORDX": Struct("<Qqq"),  # orders with an aux, in walk order: order_id, aux, shown
+    "KILL": Struct("<II"),  # ascending: MassFilter.ACCOUNT or FIRM, account or firm
+}
+RULE_FIELDS = (
+    "flags", "tie_policy", "stp", "phase", "call", "is_gated", "grade", "zero", "extensions", "cap_ppm", "static_ppm",
+    "dynamic_ppm", "corridor_ppm", "collar_ticks", "reference", "last", "call_end_ns", "end_ns", "fix", "interval_ns",
+    "told_price", "told_volume", "told_surplus", "told_ns", "fix_hash",
+)  # fmt: skip
+
+_ALL = ROWS | RULE_ROWS
 
 
 def pack(rows: Mapping[str, Iterable[tuple]]) -> dict[str, bytes]:
     """Sections of rows given as tuples."""
-    return {tag: b"".join(ROWS[tag].pack(*row) for row in lines) for tag, lines in rows.items()}
+    return {tag: b"".join(_ALL[tag].pack(*row) for row in lines) for tag, lines in rows.items()}
 
 
-def encode(sections: dict[str, bytes]) -> bytes:
+def _layout(sections: Mapping[str, bytes]) -> dict[str, Struct]:
+    """The sections that this state needs: the later ones only if one of them has a row."""
+    return _ALL if any(sections.get(tag) for tag in RULE_ROWS) else ROWS
+
+
+def encode(sections: Mapping[str, bytes]) -> bytes:
     """The blob of these sections; O(bytes)."""
-    parts = [_HEADER.pack(MAGIC, VERSION, len(ROWS))]
-    for tag, row in ROWS.items():
-        head = _SECTION.pack(tag.encode(), row.size, len(sections[tag]) // row.size)
-        parts += [head, sections[tag], _CRC.pack(crc32(sections[tag], crc32(head)))]
+    layout = _layout(sections)
+    parts = [_HEADER.pack(MAGIC, VERSION if layout is ROWS else RULES_VERSION, len(layout))]
+    for tag, row in layout.items():
+        body = sections.get(tag, b"")
+        head = _SECTION.pack(tag.encode(), row.size, len(body) // row.size)
+        parts += [head, body, _CRC.pack(crc32(body, crc32(head)))]
     return b"".join(parts)
 
 
@@ -56,14 +80,17 @@ def decode(blob) -> dict[str, bytes]:
     magic, version, count = _HEADER.unpack_from(view)
     if magic != MAGIC:
         raise ValueError("not a snapshot of the matching core")
-    if version != VERSION or count != len(ROWS):
+    layout = {VERSION: ROWS, RULES_VERSION: _ALL}.get(version)
+    if layout is None or count != len(layout):
         raise ValueError(f"snapshot version {version} with {count} sections is not supported")
     sections = {}
     at = _HEADER.size
-    for tag, row in ROWS.items():
+    for tag, row in layout.items():
         sections[tag], at = _read_section(view, at, tag, row.size)
     if at != len(view):
         raise ValueError(f"snapshot has {len(view) - at} bytes too many")
+    if layout is not _layout(sections):
+        raise ValueError(f"snapshot of version {version} has no rows of its later sections")
     return sections
 
 
@@ -82,11 +109,12 @@ def _read_section(view: memoryview, at: int, tag: str, row_size: int) -> tuple[b
     return bytes(view[start:end]), end + _CRC.size
 
 
-def digest(sections: dict[str, bytes]) -> int:
+def digest(sections: Mapping[str, bytes]) -> int:
     """The unsigned 64-bit state hash: BLAKE2b-8 over every section but META; O(bytes)."""
     state = blake2b(digest_size=8)
-    for tag, row in ROWS.items():
+    for tag, row in _layout(sections).items():
         if tag != "META":
-            state.update(_SECTION.pack(tag.encode(), row.size, len(sections[tag]) // row.size))
-            state.update(sections[tag])
+            body = sections.get(tag, b"")
+            state.update(_SECTION.pack(tag.encode(), row.size, len(body) // row.size))
+            state.update(body)
     return int.from_bytes(state.digest(), "little")

@@ -12,8 +12,7 @@ from .records import Command
 _U8, _U32, _U64 = (0, 2**8 - 1), (0, 2**32 - 1), (0, 2**64 - 1)
 _I64 = (-(2**63), 2**63 - 1)
 
-LATER_OPS = frozenset({Op.MASS_CANCEL, Op.SET_PHASE, Op.UNCROSS})  # they come with the next release
-KNOWN_OPS = frozenset(Op) - LATER_OPS
+KNOWN_OPS = frozenset(Op)
 
 _FIELDS = (  # in the order of the record, without `reserved`
     (_U8, RejectReason.UNKNOWN_OP),  # op

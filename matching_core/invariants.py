@@ -5,12 +5,14 @@ capacity; these functions work it out again from the live orders.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from .enums import Bucket, Side, TimeInForce
+from .enums import Bucket, OrderFlag, OrderType, Side, TimeInForce
 from .limits import MAX_MONEY_MICRO, MAX_SELLS_PER_BOOK, OUTSIDE_ACCOUNT
 from .views import Order
+
+_STAYING = (TimeInForce.GTC, TimeInForce.DAY)
 
 
 class Money(NamedTuple):
@@ -26,8 +28,11 @@ def need(condition: bool, broken: str) -> None:
         raise AssertionError(broken)
 
 
-def check_orders(orders: Iterable[Order], now_ns: int) -> None:
-    """C1, C2, T1 over all live orders, given book by book in walk order."""
+def check_orders(orders: Iterable[Order], now_ns: int, halted: Collection[int] = ()) -> None:
+    """C1, C2, T1, IC1, MQ2 over all live orders, given book by book in walk order; halted books may be crossed.
+
+    An order with a minimum may stand across those it would not trade with; it is not displayed.
+    """
     best_bid: dict[int, int] = {}
     for order in orders:
         need(
@@ -35,9 +40,16 @@ def check_orders(orders: Iterable[Order], now_ns: int) -> None:
             f"C2: order {order.order_id} has leaves {order.leaves} of {order.qty}",
         )
         is_gtd = order.tif == TimeInForce.GTD
-        need(is_gtd or order.tif == TimeInForce.GTC, f"I2: order {order.order_id} rests though it may not")
+        need(is_gtd or order.tif in _STAYING, f"I2: order {order.order_id} rests though it may not")
         need(is_gtd == (order.expiry_ns > 0), f"T1: order {order.order_id} has the wrong kind of expiry")
         need(not is_gtd or order.expiry_ns > now_ns, f"T1: order {order.order_id} has outlived its expiry")
+        is_for_call = bool(order.flags & OrderFlag.AUCTION_ONLY)
+        need(order.order_type == OrderType.LIMIT or is_for_call, f"M1: market order {order.order_id} rests")
+        if order.flags & OrderFlag.ICEBERG:
+            is_fair = 1 <= order.shown <= min(order.aux, order.leaves)
+            need(is_fair, f"IC1: order {order.order_id} shows {order.shown} of {order.leaves}")
+        if order.book in halted or order.flags & OrderFlag.MIN_QTY:
+            continue
         if order.side == Side.BUY:
             best_bid[order.book] = max(order.price, best_bid.get(order.book, 0))
         else:

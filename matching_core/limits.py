@@ -10,5 +10,6 @@ FEE_TABLES = 4  # standard, economy, emergency, spare
 BUCKETS = 5
 MAX_SELLS_PER_BOOK = 4  # RT1: live sells of one account in one book
 MAX_WALK_PERIODS = 1024
+MAX_SLICES = 1_000  # an iceberg shows at least a thousandth of its total
 OUTSIDE_ACCOUNT = 0  # the world outside: the only account whose balance may be negative
 PPM = 1_000_000

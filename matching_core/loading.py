@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from . import image
+from .enums import FixGrade, MassFilter, Phase, StpMode, TiePolicy
 from .limits import (
     FEE_TABLES,
     MAX_FEE_PPM,
@@ -16,7 +17,20 @@ from .limits import (
     MAX_PRICE_TICKS,
     MAX_QTY_LOTS,
     OUTSIDE_ACCOUNT,
+    PPM,
 )
+
+_COUNT = 2**63 - 1
+_KILLS = (MassFilter.ACCOUNT, MassFilter.FIRM)
+_CALL_FIELDS = ("call", "call_end_ns", "extensions", "told_price", "told_volume", "told_surplus", "told_ns")
+_RULE_RANGES = {
+    "flags": (0, 15), "tie_policy": (0, TiePolicy.MIDPOINT), "stp": (0, StpMode.DECREMENT), "phase": (0, Phase.CLOSED),
+    "call": (0, 15), "is_gated": (0, 1), "grade": (0, FixGrade.C), "zero": (0, 0), "cap_ppm": (0, PPM),
+    "static_ppm": (0, PPM), "dynamic_ppm": (0, PPM), "corridor_ppm": (0, PPM), "collar_ticks": (0, MAX_PRICE_TICKS),
+    "reference": (0, MAX_PRICE_TICKS), "last": (0, MAX_PRICE_TICKS), "call_end_ns": (0, _COUNT), "end_ns": (0, _COUNT),
+    "fix": (0, MAX_PRICE_TICKS), "interval_ns": (0, _COUNT), "told_price": (0, MAX_PRICE_TICKS),
+    "told_volume": (0, _COUNT), "told_surplus": (-_COUNT, _COUNT), "told_ns": (0, _COUNT),
+}  # fmt: skip
 
 
 class Image(NamedTuple):
@@ -33,6 +47,9 @@ class Image(NamedTuple):
     capacities: list[tuple]
     positions: list[tuple]
     orders: bytes
+    rules: list[tuple]
+    extras: dict[int, tuple[int, int]]  # order_id -> (aux, shown), in walk order
+    killed: list[tuple[int, int]]
 
 
 def need(condition: bool, wrong: str) -> None:
@@ -41,11 +58,14 @@ def need(condition: bool, wrong: str) -> None:
         raise ValueError(f"snapshot {wrong}")
 
 
-def read(blob) -> Image:
-    """The checked rows of a blob."""
-    sections = image.decode(blob)
+def read(blob, rules_version: int = 1) -> Image:
+    """The checked rows of a blob, for an engine whose RULES_VERSION is given."""
+    sections = dict.fromkeys(image.RULE_ROWS, b"") | image.decode(blob)
+    is_later = any(sections[tag] for tag in image.RULE_ROWS)
+    need(rules_version > 1 or not is_later, "has rules that this engine does not know")
     orders = sections.pop("ORDR")
-    rows = {tag: list(image.ROWS[tag].iter_unpack(body)) for tag, body in sections.items()}
+    layout = image.ROWS | image.RULE_ROWS
+    rows = {tag: list(layout[tag].iter_unpack(body)) for tag, body in sections.items()}
     need(len(rows["META"]) == 1 and len(rows["CORE"]) == 1, "has not exactly one META and one CORE row")
     next_seq, max_orders = rows["META"][0]
     now_ns, check_funds, listed_only, *fees_ppm = rows["CORE"][0]
@@ -59,8 +79,13 @@ def read(blob) -> Image:
     _check_capacities(rows["CAPA"], traders, groups={row[1] for row in rows["BOOK"]} - {0})
     need(bool(check_funds) or not rows["POSN"], "has positions where funds are not checked")
     _check_positions(rows["POSN"], traders, books={row[0] for row in rows["BOOK"]} if listed_only else None)
+    _check_rules(rows["RULE"], now_ns, {row[0]: row[4] for row in rows["BOOK"]}, bool(listed_only))
+    _need_ascending(rows["KILL"], "killed accounts")
+    need(all(row[0] in _KILLS for row in rows["KILL"]), "has a killed account of an unknown kind")
+    extras = {order_id: (aux, shown) for order_id, aux, shown in rows["ORDX"]}
+    need(len(extras) == len(rows["ORDX"]), "has an order with two extra rows")
     return Image(next_seq, max_orders, now_ns, check_funds, listed_only, fees_ppm, rows["BOOK"], rows["ACCT"],
-                 rows["CAPA"], rows["POSN"], orders)  # fmt: skip
+                 rows["CAPA"], rows["POSN"], orders, rows["RULE"], extras, rows["KILL"])  # fmt: skip
 
 
 def _need_ascending(keys: Sequence, what: str) -> None:
@@ -72,6 +97,23 @@ def _check_books(rows: list[tuple], now_ns: int) -> None:
     for book, _, value_micro, max_order, gate_ns in rows:
         is_fair = 1 <= value_micro <= MAX_PRICE_TICKS and 0 <= max_order <= MAX_QTY_LOTS
         need(is_fair and (gate_ns == 0 or gate_ns > now_ns), f"has book {book} with a field out of range")
+
+
+def _check_rules(rows: list[tuple], now_ns: int, gates: dict[int, int], listed_only: bool) -> None:
+    """gates: listed book -> its gate."""
+    _need_ascending([row[0] for row in rows], "rules")
+    for book, *values in rows:
+        rules = dict(zip(image.RULE_FIELDS, values, strict=True))
+        wrong = f"has rules of book {book} with a field out of range"
+        need(book in gates or not listed_only, f"has rules of the unknown book {book}")
+        need(all(low <= rules[name] <= high for name, (low, high) in _RULE_RANGES.items()), wrong)
+        gate_ns = gates.get(book, 0)
+        is_end_fair = rules["end_ns"] == gate_ns if rules["is_gated"] else rules["end_ns"] > gate_ns
+        need(rules["end_ns"] == 0 or (gate_ns > 0 and is_end_fair), wrong)
+        need(not rules["is_gated"] or (rules["phase"] == Phase.CANCEL_ONLY and rules["end_ns"] > 0), wrong)
+        in_call = rules["phase"] == Phase.AUCTION
+        need(in_call or not any(rules[name] for name in _CALL_FIELDS), wrong)
+        need(rules["told_ns"] <= now_ns and (rules["fix"] > 0) == (rules["grade"] > 0), wrong)
 
 
 def _check_accounts(rows: list[tuple]) -> None:

@@ -21,6 +21,40 @@ class Order(NamedTuple):
     tif: int
     expiry_ns: int  # 0 unless GTD
     hold_micro: int  # micro-yuan; 0 for sells and where funds are not checked
+    order_type: int = 0
+    flags: int = 0  # OrderFlag
+    stp: int = 0  # StpMode that it has as a taker; 0 = the book's
+    aux: int = 0  # ICEBERG: peak, MIN_QTY: minimum, AUCTION_ONLY: CallKind it is for
+    shown: int = 0  # ICEBERG: lots that are displayed now
+
+
+class BookState(NamedTuple):
+    """How one book trades and where its session stands."""
+
+    flags: int  # BookRule
+    tie_policy: int
+    stp: int  # StpMode of orders that name none
+    phase: int
+    call: int  # CallKind of the call at hand
+    is_gated: int  # 1: the emergency book after the gate
+    grade: int  # FixGrade
+    extensions: int  # of the call at hand
+    cap_ppm: int
+    static_ppm: int
+    dynamic_ppm: int
+    corridor_ppm: int
+    collar_ticks: int
+    reference: int  # ticks; 0 = none
+    last: int  # price of the last trade since the book was set up, in ticks; 0 = none
+    call_end_ns: int
+    end_ns: int
+    fix: int  # ticks; 0 = none
+    fix_hash: int
+    interval_ns: int
+    told_price: int  # the last indicative figures of the call at hand
+    told_volume: int
+    told_surplus: int
+    told_ns: int
 
 
 class ReferenceEvents(bytes):

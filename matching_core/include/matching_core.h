@@ -20,8 +20,8 @@ typedef struct CPX_PACKED cpx_command {
     uint8_t side;        /* CPX_SIDE_*; a purse or a fee table for some operations */
     uint8_t order_type;  /* CPX_ORDER_TYPE_* */
     uint8_t tif;         /* CPX_TIF_* */
-    uint8_t stp;         /* 0 in this release */
-    uint8_t flags;       /* CPX_FLAG_*; 0 in this release */
+    uint8_t stp;         /* CPX_STP_*, 0 = the book's own mode */
+    uint8_t flags;       /* CPX_FLAG_*, or by operation */
     uint16_t reserved;   /* 0 */
     uint32_t book;
     uint32_t account;
@@ -69,6 +69,13 @@ enum { /* Op */
     CPX_OP_SET_CAPACITY = 14,
     CPX_OP_TAKE = 15,
     CPX_OP_ADJUST_SOLD = 16,
+    CPX_OP_SET_BOOK = 17,
+    CPX_OP_SET_BANDS = 18,
+    CPX_OP_SET_REFERENCE = 19,
+    CPX_OP_SET_FIX = 20,
+    CPX_OP_SESSION_CLOSE = 21,
+    CPX_OP_KILL = 22,
+    CPX_OP_LIFT = 23,
 };
 
 enum { /* Side */
@@ -94,6 +101,49 @@ enum { /* OrderFlag */
     CPX_FLAG_ICEBERG = 2,
     CPX_FLAG_MIN_QTY = 4,
     CPX_FLAG_AUCTION_ONLY = 8,
+    CPX_FLAG_STANDBY = 16,
+};
+
+enum { /* StpMode */
+    CPX_STP_NONE = 0,
+    CPX_STP_CANCEL_NEWEST = 1,
+    CPX_STP_CANCEL_OLDEST = 2,
+    CPX_STP_CANCEL_BOTH = 3,
+    CPX_STP_DECREMENT = 4,
+};
+
+enum { /* BookRule */
+    CPX_RULE_SLIDE = 1,
+    CPX_RULE_FRESH_PEAK = 2,
+    CPX_RULE_LIMITS_ONLY = 4,
+    CPX_RULE_TIE_LOWER = 8,
+};
+
+enum { /* TiePolicy */
+    CPX_TIE_REFERENCE = 0,
+    CPX_TIE_CAPPED_PRESSURE = 1,
+    CPX_TIE_MIDPOINT = 2,
+};
+
+enum { /* CallKind */
+    CPX_CALL_OPENING = 1,
+    CPX_CALL_CLOSING = 2,
+    CPX_CALL_VOLATILITY = 4,
+    CPX_CALL_NO_CANCEL = 8,
+};
+
+enum { /* MassFilter */
+    CPX_FILTER_ACCOUNT = 1,
+    CPX_FILTER_FIRM = 2,
+    CPX_FILTER_BOOK = 4,
+    CPX_FILTER_SIDE = 8,
+};
+
+enum { /* FixGrade */
+    CPX_GRADE_NONE = 0,
+    CPX_GRADE_A = 1,
+    CPX_GRADE_B = 2,
+    CPX_GRADE_C = 3,
 };
 
 enum { /* Kind */
@@ -112,12 +162,29 @@ enum { /* Kind */
     CPX_KIND_BOOK_CLOSED = 13,
     CPX_KIND_CAPACITY_SET = 14,
     CPX_KIND_SOLD_ADJUSTED = 15,
+    CPX_KIND_REPLENISHED = 16,
+    CPX_KIND_MASS_CANCELED = 17,
+    CPX_KIND_PHASE_SET = 18,
+    CPX_KIND_UNCROSSED = 19,
+    CPX_KIND_INDICATIVE = 20,
+    CPX_KIND_CALL_EXTENDED = 21,
+    CPX_KIND_BOOK_SET = 22,
+    CPX_KIND_BANDS_SET = 23,
+    CPX_KIND_REFERENCE_SET = 24,
+    CPX_KIND_FIX_SET = 25,
+    CPX_KIND_SESSION_CLOSED = 26,
+    CPX_KIND_KILLED = 27,
+    CPX_KIND_LIFTED = 28,
+    CPX_KIND_BOOK_GATED = 29,
 };
 
 enum { /* EventFlag */
     CPX_EVENT_KEPT_PRIORITY = 1,
     CPX_EVENT_AUCTION = 2,
     CPX_EVENT_TAKE = 4,
+    CPX_EVENT_SELF_TRADE = 8,
+    CPX_EVENT_SLID = 16,
+    CPX_EVENT_HIDDEN = 32,
 };
 
 enum { /* Phase */
@@ -153,6 +220,8 @@ enum { /* RejectReason */
     CPX_REJECT_ALREADY_EXISTS = 13,
     CPX_REJECT_BOOK_FULL = 14,
     CPX_REJECT_NOT_ENOUGH_DEPTH = 15,
+    CPX_REJECT_PRICE_BAND = 16,
+    CPX_REJECT_WOULD_TRADE = 17,
 };
 
 enum { /* DenyReason */
@@ -160,6 +229,7 @@ enum { /* DenyReason */
     CPX_DENY_CAPACITY = 2,
     CPX_DENY_TOO_MANY_SELLS = 3,
     CPX_DENY_BALANCE_OVERFLOW = 4,
+    CPX_DENY_BLOCKED = 5,
 };
 
 enum { /* CancelReason */
@@ -167,11 +237,19 @@ enum { /* CancelReason */
     CPX_CANCEL_IOC = 2,
     CPX_CANCEL_FOK = 3,
     CPX_CANCEL_AMENDED = 4,
+    CPX_CANCEL_MASS = 5,
+    CPX_CANCEL_KILLED = 6,
+    CPX_CANCEL_NO_LIQUIDITY = 7,
+    CPX_CANCEL_SELF_TRADE = 8,
+    CPX_CANCEL_MIN_QTY = 9,
+    CPX_CANCEL_BAND = 10,
+    CPX_CANCEL_CALL_OVER = 11,
 };
 
 enum { /* ExpireReason */
     CPX_EXPIRE_GTD = 1,
     CPX_EXPIRE_GATE = 2,
+    CPX_EXPIRE_DAY = 3,
 };
 
 /* limits.py */
@@ -185,6 +263,7 @@ enum { /* ExpireReason */
 #define CPX_MAX_SELLS_PER_BOOK INT64_C(4)
 #define CPX_MAX_TIME_NS INT64_C(9223372036854775807)
 #define CPX_MAX_WALK_PERIODS INT64_C(1024)
+#define CPX_MAX_SLICES INT64_C(1000)
 #define CPX_OUTSIDE_ACCOUNT INT64_C(0)
 #define CPX_PPM INT64_C(1000000)
 

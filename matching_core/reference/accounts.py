@@ -7,7 +7,7 @@ never exceed MAX_MONEY_MICRO, so no move inside an account can overflow.
 
 from collections.abc import Iterator
 
-from ..enums import Bucket, DenyReason
+from ..enums import Bucket, DenyReason, MassFilter
 from ..limits import MAX_MONEY_MICRO, OUTSIDE_ACCOUNT
 from .state import Account, Capacity, LiveOrder, Position, add_capped, fee_micro
 
@@ -19,10 +19,19 @@ class Ledger:
         self.accounts: dict[int, Account] = {OUTSIDE_ACCOUNT: Account(firm=0)}
         self.capacities: dict[tuple[int, int], Capacity] = {}  # (account, group)
         self.positions: dict[tuple[int, int], Position] = {}  # (account, book)
+        self.killed: set[tuple[int, int]] = set()  # X3: (MassFilter.ACCOUNT, account) and (MassFilter.FIRM, firm)
 
     def may_trade(self, account: int) -> bool:
         """Whether this account is open and may place orders; the world outside may not."""
         return account != OUTSIDE_ACCOUNT and account in self.accounts
+
+    def is_blocked(self, account: int) -> bool:
+        """X3: whether the account or its firm has been killed and not lifted."""
+        if not self.killed:
+            return False
+        entry = self.accounts.get(account)
+        is_firm_killed = entry is not None and (int(MassFilter.FIRM), entry.firm) in self.killed
+        return is_firm_killed or (int(MassFilter.ACCOUNT), account) in self.killed
 
     # --- money ---
 

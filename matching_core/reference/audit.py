@@ -3,15 +3,19 @@
 from collections import Counter
 from itertools import pairwise
 
-from ..enums import Side
+from ..enums import MassFilter, OrderFlag, Phase, Side
 from ..invariants import Money, check_capacity, check_money, check_orders, need
+from ..views import Order
+from .state import Rules
 
 
 def check(engine) -> None:
     """Raise AssertionError naming the first broken invariant; O(state)."""
     _check_books(engine)
     orders = [order for book in engine.books() for order in engine.orders(book)]
-    check_orders(orders, engine.now_ns)
+    halted = {key for key, book in engine.open_books.items() if book.rules.phase != Phase.OPEN}
+    check_orders(orders, engine.now_ns, halted)
+    _check_calls(engine, orders)
     accounts = engine.ledger.accounts
     check_money(
         orders, {key: Money(tuple(entry.purses), entry.order_holds) for key, entry in accounts.items()}
@@ -28,7 +32,8 @@ def check(engine) -> None:
 def _check_books(engine) -> None:
     linked: Counter = Counter()
     for book in engine.open_books.values():
-        need(book.listed or not book.is_empty, f"counters: unlisted book {book.book} is kept without orders")
+        is_state = book.listed or book.is_set_up or not book.is_empty
+        need(is_state, f"counters: unlisted book {book.book} is kept without orders")
         need(
             book.gate_ns == 0 or book.gate_ns > engine.now_ns, f"T5: book {book.book} is open after its gate"
         )
@@ -38,6 +43,19 @@ def _check_books(engine) -> None:
                 linked.update(level.keys())
     need(linked == Counter(engine.live.keys()), "C4: live ids and linked orders differ")
     need(len(engine.live) <= engine.max_orders, "counters: more live orders than max_orders")
+
+
+def _check_calls(engine, orders: list[Order]) -> None:
+    calls = {key for key, book in engine.open_books.items() if book.rules.phase == Phase.AUCTION}
+    need(calls == engine.calls, "H1: the list of calls differs from the phases of the books")
+    for order in orders:
+        need(not order.flags & OrderFlag.AUCTION_ONLY or order.book in calls, f"T4: order {order.order_id} is not in a call")
+        # without funds an account may be opened, and so join a killed firm, after its orders have come
+        is_killed = (int(MassFilter.ACCOUNT), order.account) in engine.ledger.killed
+        is_killed = is_killed or (engine.check_funds and engine.is_blocked(order.account))
+        need(not is_killed, f"X3: order {order.order_id} is of a killed account")
+    for book in engine.open_books.values():
+        need(book.is_set_up or book.rules == Rules(), f"B4: book {book.book} has rules that nobody set")
 
 
 def _check_level(book, side: Side, price: int, level) -> None:

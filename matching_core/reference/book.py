@@ -1,7 +1,7 @@
 """One order book: two sides of price levels, each level a first-come queue. It queues and finds, it does not trade.
 
-Rules kept here: C3 (a level exists only while it holds an order), C5 (best price first, then first come),
-F1 (what is available counts all levels within the limit).
+Rules kept here: C3 (a level exists only while it holds an order), C5 (best price first, then first come), IC1 (depth
+shows what is displayed).
 """
 
 from collections import OrderedDict
@@ -11,7 +11,7 @@ from sortedcontainers import SortedDict
 
 from ..enums import Side
 from ..limits import MAX_QTY_LOTS
-from .state import LiveOrder
+from .state import LiveOrder, Rules
 
 
 class Book:
@@ -24,6 +24,8 @@ class Book:
         self.max_order = max_order  # as listed; 0 = MAX_QTY_LOTS
         self.group = group  # capacity group; 0 = none
         self.gate_ns = gate_ns  # 0 = never
+        self.is_set_up = False  # whether anybody chose rules or a phase; only then are they part of the state
+        self.rules = Rules()
         self.sides = (
             SortedDict(),
             SortedDict(),
@@ -55,24 +57,25 @@ class Book:
         if not side[key]:
             del side[key]
 
-    def next_maker(self, taker: LiveOrder) -> LiveOrder | None:
-        """The order that the taker meets now: best price, first come; None if the best price does not cross."""
-        side = self.sides[1 - taker.side]
-        if not side:
+    def next_maker(self, side: int, limit: int, passed: set[int]) -> LiveOrder | None:
+        """The order of that side that a taker meets now, best price first, then first come; None past its limit."""
+        levels = self.sides[side]
+        if not levels:
             return None
-        maker = next(iter(side.peekitem(0)[1].values()))
-        return maker if crosses(taker, maker) else None
+        if not passed:
+            maker = next(iter(levels.peekitem(0)[1].values()))
+            return maker if crosses(side, maker.price, limit) else None
+        for key, level in levels.items():
+            if not crosses(side, abs(key), limit):
+                return None
+            for maker in level.values():
+                if maker.order_id not in passed:
+                    return maker
+        return None
 
-    def can_fill(self, taker: LiveOrder) -> bool:
-        """F1: whether the taker's whole quantity is available within its limit; O(makers counted)."""
-        missing = taker.leaves
-        for maker in self.walk_side(1 - taker.side):
-            if not crosses(taker, maker):
-                return False
-            missing -= maker.leaves
-            if missing <= 0:
-                return True
-        return False
+    def best(self, side: int) -> int:
+        """The best price of one side, 0 without orders."""
+        return abs(self.sides[side].peekitem(0)[0]) if self.sides[side] else 0
 
     def walk_side(self, side: int) -> Iterator[LiveOrder]:
         """The orders of one side, best to worst, first come first."""
@@ -85,16 +88,20 @@ class Book:
         yield from self.walk_side(Side.SELL)
 
     def depth(self, side: int, levels: int) -> list[tuple[int, int, int]]:
-        """The best levels of one side as (price, quantity, number of orders)."""
-        best = list(self.sides[side].items())[: max(levels, 0)]
-        return [(abs(key), sum(order.leaves for order in level.values()), len(level)) for key, level in best]
+        """The best levels of one side as (price, displayed quantity, number of displayed orders)."""
+        found: list[tuple[int, int, int]] = []
+        for key, level in self.sides[side].items():
+            if len(found) >= levels:
+                break
+            shown = [order.displayed for order in level.values() if order.displayed]
+            if shown:
+                found.append((abs(key), sum(shown), len(shown)))
+        return found
 
 
-def crosses(taker: LiveOrder, maker: LiveOrder) -> bool:
-    """L1: whether the maker's price is at or better than the taker's limit."""
-    if taker.side == Side.BUY:
-        return maker.price <= taker.price
-    return maker.price >= taker.price
+def crosses(side: int, price: int, limit: int) -> bool:
+    """L1: whether an order of that side at that price is at or better than the limit of the other side."""
+    return price >= limit if side == Side.BUY else price <= limit
 
 
 def _key(order: LiveOrder) -> int:

@@ -3,51 +3,28 @@
 Rules kept here: checks go in the numeric order of RejectReason, then of DenyReason, and only then does anything
 change (C8, AM6); a trade prints at the maker's price (C6); an order that trades is the best one by price, then by
 place in the queue (C5); money and capacity move with the trade that causes it (HM2, RT1).
-Orders are here; task legs are in `tasks`, what the venue sets up is in `venue`.
+The way in, the way out and the questions are here. Commands: `orders`, `tasks`, `phases`, `sweeps`, `setup`, `venue`.
+What they do: `matching`, `auction`, `stp`, `bands`. What they keep: `book`, `queue`, `accounts`, `cover`, `state`.
 """
 
-from copy import copy
+from dataclasses import asdict
 
-from ..enums import (
-    Bucket,
-    CancelReason,
-    DenyReason,
-    EventFlag,
-    Kind,
-    Op,
-    OrderType,
-    RejectReason,
-    Side,
-    TimeInForce,
-)
+from ..enums import Kind, Op, RejectReason, Side
 from ..intake import fit
-from ..limits import (
-    FEE_TABLES,
-    MAX_MONEY_MICRO,
-    MAX_ORDER_ID,
-    MAX_PRICE_TICKS,
-    MAX_SELLS_PER_BOOK,
-    MAX_WALK_PERIODS,
-)
+from ..limits import FEE_TABLES, MAX_WALK_PERIODS
 from ..records import Command, Event, unpack_commands
-from ..views import Order, ReferenceEvents, check_max_orders, check_sequence, check_walk
-from . import audit, snapshot, tasks, venue
+from ..views import BookState, Order, ReferenceEvents, check_max_orders, check_sequence, check_walk
+from . import auction, audit, orders, phases, setup, snapshot, sweeps, tasks, venue
 from .accounts import Ledger
 from .book import Book
+from .cover import hold
 from .state import LiveOrder
-from .tasks import why_qty_invalid
-
-_RESTING = (TimeInForce.GTC, TimeInForce.GTD)
-_OFFERED = (
-    TimeInForce.GTC,
-    TimeInForce.IOC,
-    TimeInForce.FOK,
-    TimeInForce.GTD,
-)  # DAY comes with the session phases
 
 
 class Engine:
     """All books and accounts of one venue. Not for several threads at once."""
+
+    RULES_VERSION = 2  # 2: every rule of docs/rules/matching.md; engines without it have version 1
 
     def __init__(self, max_orders: int = 1_000_000, *, check_funds: bool = False, listed_only: bool = False):
         self.max_orders = check_max_orders(max_orders)
@@ -57,19 +34,19 @@ class Engine:
         self.fees_ppm = [0] * FEE_TABLES
         self.open_books: dict[int, Book] = {}  # listed ones, and unlisted ones while an order rests in them
         self.live: dict[int, LiveOrder] = {}
+        self.calls: set[int] = set()  # the books in a call
         self.ledger = Ledger()
         self.next_seq = 1
         self._stamp = 0
         self._seq = 0
         self._events: list[Event] = []
         self._handlers = {
-            Op.NEW: self._new,
-            Op.CANCEL: self._cancel,
-            Op.REPLACE: self._replace,
-            Op.REDUCE: self._reduce,
-            Op.AMEND: self._amend,
             Op.TAKE: lambda c: tasks.take(self, c),
+            **orders.handlers(self),
             **venue.handlers(self),
+            **phases.handlers(self),
+            **setup.handlers(self),
+            **sweeps.handlers(self),
         }
 
     # --- commands in, events out ---
@@ -90,22 +67,8 @@ class Engine:
         """Apply one command given as ints of any size; seq defaults to the one after the last."""
         seq = self.next_seq if seq is None else seq
         check_sequence(seq, 0, 1)
-        command, misfit = fit(
-            op,
-            side,
-            order_type,
-            tif,
-            stp,
-            flags,
-            book,
-            account,
-            order_id,
-            price,
-            qty,
-            aux,
-            expiry_ns,
-            client_ref,
-        )
+        command, misfit = fit(op, side, order_type, tif, stp, flags, book, account, order_id, price, qty, aux, expiry_ns,
+                              client_ref)  # fmt: skip
         self._events = []
         self._apply(command, seq, misfit)
         return self._events
@@ -120,6 +83,8 @@ class Engine:
             self.reject(command, misfit)
         else:
             handler(command)
+            if self.calls:
+                auction.indicate(self)
 
     def emit(self, kind, *, side=0, reason=0, flags=0, book=0, order_id=0, contra_id=0, price=0, qty=0, leaves=0,
              contra_leaves=0) -> None:  # fmt: skip
@@ -136,55 +101,17 @@ class Engine:
         """As reject, but risk says no."""
         self.reject(c, reason, Kind.DENIED)
 
-    # --- NEW ---
+    def tell(self, kind: int, order: LiveOrder, **fields: int) -> None:
+        """Append an event about one order, with its side, book, client_ref and price."""
+        self.emit(kind, side=order.side, book=order.book, order_id=order.order_id, contra_id=order.client_ref,
+                  price=order.price, **fields)  # fmt: skip
 
-    def _new(self, c: Command) -> None:
-        book = self.book_of(c.book)
-        if book is None:
-            self.reject(c, RejectReason.UNKNOWN_BOOK)
-            return
-        if reason := self._why_new_rejected(c, book):
-            self.reject(c, reason)
-            return
-        expiry_ns = c.expiry_ns if c.tif == TimeInForce.GTD else 0
-        fee_ppm = self.fees_ppm[0] if self.check_funds and c.side == Side.BUY else 0
-        order = LiveOrder(c.order_id, c.book, c.side, c.account, c.price, c.qty, c.qty, c.client_ref, c.tif,
-                          expiry_ns, fee_ppm)  # fmt: skip
-        if reason := self._why_denied(order, book, hold_before=0, lots_before=0):
-            self.deny(c, reason)
-            return
-        self._reserve(order, book, hold_before=0, lots_before=0)
-        self._tell(
-            Kind.ACCEPTED, order, qty=order.qty, leaves=order.leaves, contra_leaves=self.hold(order, book)
-        )
-        self._work(order, book)
+    # --- what the parts of the engine share ---
 
-    def _why_new_rejected(self, c: Command, book: Book) -> int:
-        if reason := self.why_order_op_rejected(c):
-            return reason
-        if c.side > Side.SELL or c.order_type != OrderType.LIMIT or c.tif not in _OFFERED:
-            return RejectReason.INVALID_FIELD
-        if not 1 <= c.price <= MAX_PRICE_TICKS:
-            return RejectReason.INVALID_PRICE
-        if not 1 <= c.qty <= book.max_lots:
-            return RejectReason.INVALID_QTY
-        if c.price * c.qty * book.value_micro > MAX_MONEY_MICRO:
-            return RejectReason.INVALID_NOTIONAL
-        if c.tif == TimeInForce.GTD and c.expiry_ns <= self.now_ns:
-            return RejectReason.INVALID_EXPIRY
-        if c.order_id in self.live:
-            return RejectReason.DUPLICATE_ID
-        if len(self.live) >= self.max_orders:
-            return RejectReason.BOOK_FULL
-        return 0
-
-    def why_order_op_rejected(self, c: Command) -> int:
-        """What every operation on an order must satisfy."""
-        if self.check_funds and not self.ledger.may_trade(c.account):
-            return RejectReason.UNKNOWN_ACCOUNT
-        if c.reserved or c.flags or c.stp or not 1 <= c.order_id <= MAX_ORDER_ID:
-            return RejectReason.INVALID_FIELD
-        return 0
+    def next_stamp(self) -> int:
+        """The place in time of an order that joins a queue."""
+        self._stamp += 1
+        return self._stamp
 
     def book_of(self, book: int) -> Book | None:
         """The book of a command: an unlisted one opens by itself unless the engine is listed_only."""
@@ -193,199 +120,10 @@ class Engine:
             return Book(book)
         return found
 
-    # --- CANCEL, REDUCE, REPLACE, AMEND: the id finds the order; its account must match, its side cannot change ---
-
-    def _cancel(self, c: Command) -> None:
-        if reason := self.why_order_op_rejected(c) or self._why_not_mine(c):
-            self.reject(c, reason)
-            return
-        self.withdraw(self.live[c.order_id], Kind.CANCELED, CancelReason.ASKED)
-
-    def _reduce(self, c: Command) -> None:
-        if reason := self.why_order_op_rejected(c) or why_qty_invalid(c) or self._why_not_mine(c):
-            self.reject(c, reason)
-            return
-        order = self.live[c.order_id]
-        if c.qty >= order.leaves:
-            self.reject(c, RejectReason.INVALID_QTY)
-            return
-        self._shrink(order, leaves=c.qty)
-
-    def _replace(self, c: Command) -> None:
-        if reason := self._why_change_rejected(c):
-            self.reject(c, reason)
-            return
-        self._requeue(c, self.live[c.order_id], leaves=c.qty)
-
-    def _amend(self, c: Command) -> None:
-        if reason := self._why_change_rejected(c):
-            self.reject(c, reason)
-            return
-        order = self.live[c.order_id]
-        leaves = c.qty - (order.qty - order.leaves)
-        if leaves <= 0:
-            self.withdraw(order, Kind.CANCELED, CancelReason.AMENDED)  # AM4
-            return
-        if c.price == order.price and leaves <= order.leaves:
-            self._shrink(order, leaves)  # AM2, AM3
-            return
-        self._requeue(c, order, leaves)  # AM1
-
-    def _why_change_rejected(self, c: Command) -> int:
-        """REPLACE and AMEND: what holds for any price and quantity, then what needs the order and its book."""
-        if reason := self.why_order_op_rejected(c):
-            return reason
-        if not 1 <= c.price <= MAX_PRICE_TICKS:
-            return RejectReason.INVALID_PRICE
-        if reason := why_qty_invalid(c) or self._why_not_mine(c):
-            return reason
-        order = self.live[c.order_id]
-        book = self.open_books[order.book]
-        filled = order.qty - order.leaves
-        leaves = c.qty if c.op == Op.REPLACE else c.qty - filled
-        if filled + leaves > book.max_lots:
-            return RejectReason.INVALID_QTY
-        if order.done_micro + c.price * max(leaves, 0) * book.value_micro > MAX_MONEY_MICRO:
-            return RejectReason.INVALID_NOTIONAL
-        return 0
-
-    def _why_not_mine(self, c: Command) -> int:
-        order = self.live.get(c.order_id)
-        return 0 if order and order.account == c.account else RejectReason.UNKNOWN_ORDER
-
-    def _shrink(self, order: LiveOrder, leaves: int) -> None:
-        """Fewer open lots, or as many, in the same place of the queue."""
-        book = self.open_books[order.book]
-        hold_before, lots_before = self.hold(order, book), order.leaves
-        order.qty -= order.leaves - leaves
-        order.leaves = leaves
-        self._reserve(order, book, hold_before, lots_before)
-        self._tell(Kind.REPLACED, order, flags=EventFlag.KEPT_PRIORITY, qty=order.qty, leaves=leaves,
-                   contra_leaves=self.hold(order, book))  # fmt: skip
-
-    def _requeue(self, c: Command, order: LiveOrder, leaves: int) -> None:
-        """The order leaves its place and meets the book as a taker with its new price and open quantity."""
-        book = self.open_books[order.book]
-        hold_before, lots_before = self.hold(order, book), order.leaves
-        wanted = copy(order)
-        wanted.price, wanted.leaves, wanted.qty = c.price, leaves, order.qty - order.leaves + leaves
-        if reason := self._why_denied(wanted, book, hold_before, lots_before):
-            self.deny(c, reason)
-            return
-        self.unrest(order, book)
-        self._reserve(wanted, book, hold_before, lots_before)
-        self._tell(
-            Kind.REPLACED, wanted, qty=wanted.qty, leaves=leaves, contra_leaves=self.hold(wanted, book)
-        )
-        self._work(wanted, book)
-
-    # --- the taker meets the book ---
-
-    def _work(self, order: LiveOrder, book: Book) -> None:
-        """Trade what crosses; then rest, or cancel what may not rest. The order is not in the book yet."""
-        if order.tif == TimeInForce.FOK and not book.can_fill(order):
-            self._discard(order, book, CancelReason.FOK)
-            return
-        while order.leaves and (maker := book.next_maker(order)):
-            self._trade(order, maker, book, min(order.leaves, maker.leaves))
-        if order.leaves and order.tif in _RESTING:
-            self.rest(order, book)
-        elif order.leaves:
-            self._discard(order, book, CancelReason.IOC)
-        else:
-            self.close_if_idle(book)
-
-    def _trade(self, taker: LiveOrder, maker: LiveOrder, book: Book, lots: int) -> None:
-        """One fill at the maker's price, and the money and capacity that move with it."""
-        buy, sell = (taker, maker) if taker.side == Side.BUY else (maker, taker)
-        hold_before = self.hold(buy, book)
-        taker.leaves -= lots
-        maker.leaves -= lots
-        self.emit(Kind.TRADE, side=taker.side, book=book.book, order_id=taker.order_id, contra_id=maker.order_id,
-                  price=maker.price, qty=lots, leaves=taker.leaves, contra_leaves=maker.leaves)  # fmt: skip
-        if self.check_funds:
-            cost = maker.price * lots * book.value_micro
-            fee = self.ledger.post(buy, cost)
-            freed = hold_before - cost - fee - self.hold(buy, book)
-            self.ledger.accounts[buy.account].order_holds -= cost + fee
-            self.ledger.resize_hold(buy.account, -freed)
-            self.emit(Kind.POSTED, side=Side.BUY, book=book.book, order_id=buy.order_id, contra_id=buy.account,
-                      price=fee, qty=cost, leaves=freed, contra_leaves=sell.account)  # fmt: skip
-            self.ledger.count_trade(buy.account, sell.account, book.book, book.group, lots)
-        if maker.leaves == 0:
-            self.unrest(maker, book)
-
-    def rest(self, order: LiveOrder, book: Book) -> None:
-        self._stamp += 1
-        order.stamp = self._stamp
+    def set_up(self, book: Book) -> None:
+        """From now on its rules and its phase are part of the state, and so is the book."""
+        book.is_set_up = True
         self.open_books[book.book] = book
-        self.live[order.order_id] = order
-        book.add(order)
-        if self.check_funds and order.side == Side.SELL:
-            self.ledger.position(order.account, book.book).asks.append(order)
-
-    def unrest(self, order: LiveOrder, book: Book) -> None:
-        del self.live[order.order_id]
-        book.remove(order)
-        if self.check_funds and order.side == Side.SELL:
-            asks = self.ledger.position(order.account, book.book).asks
-            asks[:] = [ask for ask in asks if ask is not order]
-
-    def _discard(self, order: LiveOrder, book: Book, reason: int) -> None:
-        """Cancel what is left of an order that does not rest."""
-        self._release(order, book, Kind.CANCELED, reason)
-        self.close_if_idle(book)
-
-    def withdraw(self, order: LiveOrder, kind: int, reason: int) -> None:
-        """Take a resting order out and free what it held; one event."""
-        book = self.open_books[order.book]
-        self.unrest(order, book)
-        self._release(order, book, kind, reason)
-        self.close_if_idle(book)
-
-    def _release(self, order: LiveOrder, book: Book, kind: int, reason: int) -> None:
-        freed, lots = self.hold(order, book), order.leaves
-        order.leaves = 0
-        self._reserve(order, book, freed, lots)
-        self._tell(kind, order, reason=reason, qty=lots, leaves=0, contra_leaves=freed)
-
-    def close_if_idle(self, book: Book) -> None:
-        """An unlisted book without orders is no part of the state."""
-        if not book.listed and book.is_empty:
-            self.open_books.pop(book.book, None)
-
-    def _tell(self, kind: int, order: LiveOrder, **fields: int) -> None:
-        self.emit(kind, side=order.side, book=order.book, order_id=order.order_id, contra_id=order.client_ref,
-                  price=order.price, **fields)  # fmt: skip
-
-    # --- what an order holds ---
-
-    def hold(self, order: LiveOrder, book: Book) -> int:
-        """HM2: micro-yuan in HELD for this order; 0 for sells and where funds are not checked."""
-        return order.hold_micro(book.value_micro) if self.check_funds else 0
-
-    def _why_denied(self, wanted: LiveOrder, book: Book, hold_before: int, lots_before: int) -> int:
-        """Whether money (buys) or capacity (sells) covers what the order wants above what it has."""
-        if not self.check_funds:
-            return 0
-        if wanted.side == Side.BUY:
-            cash = self.ledger.accounts[wanted.account].purses[Bucket.CASH]
-            return DenyReason.INSUFFICIENT_FUNDS if self.hold(wanted, book) - hold_before > cash else 0
-        if book.group and not self.ledger.has_room(wanted.account, book.group, wanted.leaves - lots_before):
-            return DenyReason.CAPACITY
-        is_one_more = lots_before == 0 and wanted.tif in _RESTING
-        if is_one_more and len(self.ledger.asks(wanted.account, book.book)) >= MAX_SELLS_PER_BOOK:
-            return DenyReason.TOO_MANY_SELLS
-        return 0
-
-    def _reserve(self, order: LiveOrder, book: Book, hold_before: int, lots_before: int) -> None:
-        """Bring hold or open capacity to what the order needs now."""
-        if not self.check_funds:
-            return
-        if order.side == Side.BUY:
-            self.ledger.resize_hold(order.account, self.hold(order, book) - hold_before)
-        else:
-            self.ledger.resize_open(order.account, book.group, order.leaves - lots_before)
 
     # --- questions; they change nothing ---
 
@@ -416,12 +154,21 @@ class Engine:
 
     def _view(self, order: LiveOrder) -> Order:
         return Order(order.order_id, order.book, order.side, order.account, order.price, order.qty, order.leaves,
-                     order.client_ref, order.tif, order.expiry_ns,
-                     self.hold(order, self.open_books[order.book]))  # fmt: skip
+                     order.client_ref, order.tif, order.expiry_ns, hold(self, order, self.open_books[order.book]),
+                     order.order_type, order.flags, order.stp, order.aux, order.shown)  # fmt: skip
 
     def books(self) -> list[int]:
         """The ids of the open books, ascending: listed ones, and unlisted ones with orders."""
         return sorted(self.open_books)
+
+    def book_state(self, book: int) -> BookState | None:
+        """How an open book trades and where its session stands; None for a book that is not open."""
+        found = self.open_books.get(book)
+        return BookState(**asdict(found.rules)) if found else None
+
+    def is_blocked(self, account: int) -> bool:
+        """X3: whether the account or its firm has been killed and not lifted."""
+        return self.ledger.is_blocked(account)
 
     def balance(self, account: int) -> tuple[int, ...] | None:
         """The five purses in micro-yuan, in Bucket order; None for an unknown account."""

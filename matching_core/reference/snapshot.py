@@ -3,13 +3,16 @@
 Rules kept here: rows are in canonical order, empty records are left out, a restore is all or nothing.
 """
 
+from dataclasses import asdict
 from itertools import pairwise
 
 from .. import image, loading
-from ..enums import Side, TimeInForce
-from ..limits import MAX_FEE_PPM, MAX_MONEY_MICRO, MAX_ORDER_ID, MAX_PRICE_TICKS
+from ..enums import OrderFlag, OrderType, Phase, Side, StpMode, TimeInForce
+from ..limits import MAX_FEE_PPM, MAX_MONEY_MICRO, MAX_ORDER_ID, MAX_PRICE_TICKS, MAX_QTY_LOTS, MAX_SLICES
+from .bits import ALL_CALLS, ALL_FLAGS
 from .book import Book
-from .state import Account, Capacity, LiveOrder
+from .queue import enter
+from .state import RESTING, Account, Capacity, LiveOrder, Rules
 
 
 def write(engine) -> bytes:
@@ -24,6 +27,7 @@ def state_hash(engine) -> int:
 
 def _sections(engine) -> dict[str, bytes]:
     listed = [book for _, book in sorted(engine.open_books.items()) if book.listed]
+    orders = [order for book in engine.books() for order in engine.open_books[book].walk()]
     return image.pack({
         "META": [(engine.next_seq, engine.max_orders)],
         "CORE": [(engine.now_ns, engine.check_funds, engine.listed_only, *engine.fees_ppm)],
@@ -31,23 +35,34 @@ def _sections(engine) -> dict[str, bytes]:
         "ACCT": [(account, entry.firm, *entry.purses) for account, entry in sorted(engine.ledger.accounts.items())],
         "CAPA": engine.ledger.capacity_rows(),
         "POSN": engine.ledger.position_rows(),
-        "ORDR": [_order_row(order) for book in engine.books() for order in engine.open_books[book].walk()],
+        "ORDR": [_order_row(order) for order in orders],
+        "RULE": [_rule_row(book) for _, book in sorted(engine.open_books.items()) if book.is_set_up],
+        "ORDX": [(order.order_id, order.aux, order.shown) for order in orders if order.aux],
+        "KILL": sorted(engine.ledger.killed),
     })  # fmt: skip
 
 
 def _order_row(o: LiveOrder) -> tuple:
     return (o.order_id, o.client_ref, o.price, o.qty, o.leaves, o.expiry_ns, o.done_micro, o.book, o.account,
-            o.fee_ppm, o.side, o.tif, 0)  # fmt: skip
+            o.fee_ppm, o.side, o.tif, o.flags | o.order_type << image.TYPE_SHIFT | o.stp << image.STP_SHIFT)  # fmt: skip
+
+
+def _rule_row(book: Book) -> tuple:
+    values = asdict(book.rules) | {"zero": 0}
+    return (book.book, *(values[name] for name in image.RULE_FIELDS))
 
 
 def read(engine_class, blob):
     """The engine of a blob; ValueError naming what is wrong with it."""
-    rows = loading.read(blob)
+    rows = loading.read(blob, engine_class.RULES_VERSION)
     engine = engine_class(rows.max_orders, check_funds=rows.check_funds, listed_only=rows.listed_only)
     engine.next_seq, engine.now_ns, engine.fees_ppm = rows.next_seq, rows.now_ns, rows.fees_ppm
     for book, group, value_micro, max_order, gate_ns in rows.books:
         engine.open_books[book] = Book(book, value_micro, max_order, group, gate_ns)
         engine.open_books[book].listed = True
+    for number, *values in rows.rules:
+        _read_rules(engine, number, values)
+    engine.ledger.killed = set(rows.killed)
     for account, firm, *purses in rows.accounts:
         engine.ledger.accounts[account] = Account(firm, purses)
     for account, group, attested, sold in rows.capacities:
@@ -55,7 +70,7 @@ def read(engine_class, blob):
     for account, book, bought, sold in rows.positions:
         record = engine.ledger.position(account, book)
         record.bought, record.sold = bought, sold
-    _read_orders(engine, rows.orders)
+    _read_orders(engine, rows.orders, rows.extras)
     try:
         engine.check()
     except AssertionError as broken:
@@ -63,13 +78,29 @@ def read(engine_class, blob):
     return engine
 
 
-def _read_orders(engine, rows: bytes) -> None:
+def _read_rules(engine, number: int, values: list[int]) -> None:
+    fields = dict(zip(image.RULE_FIELDS, values, strict=True))
+    del fields["zero"]
+    book = engine.book_of(number)
+    engine.set_up(book)
+    book.rules = Rules(**fields)
+    if book.rules.phase == Phase.AUCTION:
+        engine.calls.add(number)
+
+
+def _read_orders(engine, rows: bytes, extras: dict[int, tuple[int, int]]) -> None:
     """Orders rest one by one in the order of the walk, which gives back their places in the queues."""
     keys = []
+    with_extras = []
     for row in image.ROWS["ORDR"].iter_unpack(rows):
         fields = dict(zip(image.ORDER_FIELDS, row, strict=True))
-        loading.need(fields.pop("zero") == 0, "has padding that is not zero")
-        order = LiveOrder(**fields)
+        marks = fields.pop("marks")
+        order = LiveOrder(**fields, flags=marks & 0xFF, order_type=marks >> image.TYPE_SHIFT & 0xF,
+                          stp=marks >> image.STP_SHIFT)  # fmt: skip
+        if order.order_id in extras:
+            order.aux, order.shown = extras[order.order_id]
+            with_extras.append(order.order_id)
+            loading.need(order.aux != 0, f"has an empty extra row of order {order.order_id}")
         loading.need(_is_order_fair(engine, order), f"has order {order.order_id} with a field out of range")
         keys.append((order.book, order.side, order.price if order.side == Side.SELL else -order.price))
         book = engine.book_of(order.book)
@@ -79,8 +110,9 @@ def _read_orders(engine, rows: bytes) -> None:
             is_covered = not book.group or engine.ledger.has_room(order.account, book.group, order.leaves)
             loading.need(is_covered, f"has order {order.order_id} without capacity")
             engine.ledger.resize_open(order.account, book.group, order.leaves)
-        engine.rest(order, book)
+        enter(engine, order, book)
     loading.need(all(low <= high for low, high in pairwise(keys)), "has orders out of order")
+    loading.need(with_extras == list(extras), "has extra rows of no order or out of order")
 
 
 def _is_order_fair(engine, o: LiveOrder) -> bool:
@@ -89,9 +121,9 @@ def _is_order_fair(engine, o: LiveOrder) -> bool:
         return False
     if not (1 <= o.price <= MAX_PRICE_TICKS and 1 <= o.leaves <= o.qty <= book.max_lots):
         return False
-    if o.tif not in (TimeInForce.GTC, TimeInForce.GTD) or (o.tif == TimeInForce.GTC) != (o.expiry_ns == 0):
+    if o.tif not in RESTING or (o.tif != TimeInForce.GTD) != (o.expiry_ns == 0):
         return False
-    if o.expiry_ns < 0 or o.done_micro < 0 or o.fee_ppm > MAX_FEE_PPM:
+    if o.expiry_ns < 0 or o.done_micro < 0 or o.fee_ppm > MAX_FEE_PPM or not _are_marks_fair(o):
         return False
     if engine.check_funds and not engine.ledger.may_trade(o.account):
         return False
@@ -99,3 +131,19 @@ def _is_order_fair(engine, o: LiveOrder) -> bool:
     if not is_funded_buy and (o.done_micro or o.fee_ppm):
         return False
     return o.done_micro + o.price * o.leaves * book.value_micro <= MAX_MONEY_MICRO
+
+
+def _are_marks_fair(o: LiveOrder) -> bool:
+    """Whether type, flags and what belongs to them could have come from a NEW; `check()` looks at the rest."""
+    if o.order_type > OrderType.MARKET or o.stp > StpMode.DECREMENT or o.flags & ~ALL_FLAGS:
+        return False
+    if o.order_type == OrderType.MARKET and not o.is_for_call:
+        return False
+    if o.is_for_call:
+        return o.flags == OrderFlag.AUCTION_ONLY and 0 <= o.aux <= ALL_CALLS and o.shown == 0
+    if o.flags & OrderFlag.STANDBY and o.side != Side.SELL:
+        return False
+    if o.is_iceberg:
+        return not o.flags & OrderFlag.MIN_QTY and 1 <= o.shown <= min(o.aux, o.leaves) and o.qty <= o.aux * MAX_SLICES
+    is_aux_fair = 1 <= o.aux <= MAX_QTY_LOTS if o.flags & OrderFlag.MIN_QTY else o.aux == 0
+    return is_aux_fair and o.shown == 0

@@ -6,9 +6,11 @@ earlier legs, so the split into legs does not matter.
 """
 
 from ..enums import DenyReason, EventFlag, Kind, RejectReason, Side, TimeInForce
-from ..limits import FEE_TABLES, MAX_MONEY_MICRO, MAX_PRICE_TICKS, MAX_QTY_LOTS
+from ..limits import FEE_TABLES, MAX_MONEY_MICRO, MAX_PRICE_TICKS
 from ..records import Command
 from .book import Book
+from .orders import why_order_op_rejected, why_qty_invalid
+from .queue import after_fill, close_if_idle
 from .state import LiveOrder, fee_micro
 
 
@@ -32,6 +34,9 @@ def take(engine, c: Command) -> None:
     if cost + fee > engine.ledger.free_held(c.account):
         engine.deny(c, DenyReason.INSUFFICIENT_FUNDS)
         return
+    if engine.ledger.is_blocked(c.account):
+        engine.deny(c, DenyReason.BLOCKED)
+        return
     for ask, lots in fills:
         _fill(engine, leg, ask, book, lots)
 
@@ -39,7 +44,7 @@ def take(engine, c: Command) -> None:
 def _why_take_rejected(engine, c: Command, book: Book) -> int:
     if engine.check_funds and not engine.ledger.may_trade(c.aux):
         return RejectReason.UNKNOWN_ACCOUNT
-    if reason := engine.why_order_op_rejected(c):
+    if reason := why_order_op_rejected(engine, c):
         return reason
     if not engine.check_funds or c.side != Side.BUY or c.order_type >= FEE_TABLES:
         return RejectReason.INVALID_FIELD
@@ -49,6 +54,8 @@ def _why_take_rejected(engine, c: Command, book: Book) -> int:
         return reason
     if c.price * c.qty * book.value_micro + c.client_ref > MAX_MONEY_MICRO:
         return RejectReason.INVALID_NOTIONAL
+    if not book.rules.is_takeable:
+        return RejectReason.PHASE
     return RejectReason.DUPLICATE_ID if c.order_id in engine.live else 0
 
 
@@ -62,15 +69,15 @@ def _fill(engine, leg: LiveOrder, ask: LiveOrder, book: Book, lots: int) -> None
                 contra_leaves=ask.leaves, **about)  # fmt: skip
     engine.emit(Kind.POSTED, contra_id=leg.account, price=fee, qty=cost, contra_leaves=ask.account, **about)
     engine.ledger.count_trade(leg.account, ask.account, book.book, book.group, lots)
-    if ask.leaves == 0:
-        engine.unrest(ask, book)
-        engine.close_if_idle(book)
+    after_fill(engine, ask, book, lots)
+    close_if_idle(engine, book)
 
 
 def walk_cost(engine, account: int, book: int, qty: int) -> int:
     """Micro-yuan to buy qty from one account's asks in a book; -1 where it does not offer so much."""
     found = engine.open_books.get(book)
-    fills = _walk_asks(engine.ledger.asks(account, book), MAX_PRICE_TICKS, qty) if found and qty > 0 else None
+    is_open = found and found.rules.is_takeable and qty > 0
+    fills = _walk_asks(engine.ledger.asks(account, book), MAX_PRICE_TICKS, qty) if is_open else None
     return -1 if fills is None else sum(ask.price * lots for ask, lots in fills) * found.value_micro
 
 
@@ -78,12 +85,7 @@ def _walk_asks(asks: list[LiveOrder], worst_price: int, qty: int) -> list[tuple[
     """Which asks a purchase of qty meets, and for how many lots; None if they offer less within the price."""
     fills = []
     for ask in asks:
-        if ask.price <= worst_price and qty > 0:
+        if ask.price <= worst_price and qty > 0 and min(qty, ask.leaves) >= ask.minimum:  # MQ2
             fills.append((ask, min(qty, ask.leaves)))
             qty -= fills[-1][1]
     return fills if qty == 0 else None
-
-
-def why_qty_invalid(c: Command) -> int:
-    """INVALID_QTY unless the quantity is 1 to MAX_QTY_LOTS."""
-    return 0 if 1 <= c.qty <= MAX_QTY_LOTS else RejectReason.INVALID_QTY

@@ -10,7 +10,10 @@ from ..limits import (
     MAX_QTY_LOTS,
 )
 from ..records import Command
+from . import phases
+from .bits import STANDBY
 from .book import Book
+from .queue import withdraw
 from .state import Account, Capacity
 
 _MAX_GROUP = 2**32 - 1
@@ -42,14 +45,14 @@ def _advance_time(engine, c: Command) -> None:
         engine.reject(c, RejectReason.TIME_BACKWARDS)
         return
     engine.now_ns = c.aux
-    for order in _in_walk_order(engine, lambda order: 0 < order.expiry_ns <= engine.now_ns):
-        engine.withdraw(order, Kind.EXPIRED, ExpireReason.GTD)
+    for order in in_walk_order(engine, lambda order: 0 < order.expiry_ns <= engine.now_ns):
+        withdraw(engine, order, Kind.EXPIRED, ExpireReason.GTD)
     for book in [engine.open_books[book] for book in engine.books()]:
         if 0 < book.gate_ns <= engine.now_ns:
             _close_book(engine, book)
 
 
-def _in_walk_order(engine, is_due) -> list:
+def in_walk_order(engine, is_due) -> list:
     """T3: by book id, bids then asks, best to worst, first come first."""
     if not any(is_due(order) for order in engine.live.values()):
         return []
@@ -57,8 +60,17 @@ def _in_walk_order(engine, is_due) -> list:
 
 
 def _close_book(engine, book: Book) -> None:
-    for order in list(book.walk()):
-        engine.withdraw(order, Kind.EXPIRED, ExpireReason.GATE)
+    """T5: everything expires; EM1: but where the book lives on after its gate, asks marked standby stay as they are."""
+    lives_on = not book.rules.is_gated and book.rules.end_ns > engine.now_ns
+    orders = list(book.walk())
+    leaving = [order for order in orders if not (lives_on and order.flags & STANDBY)]
+    for order in leaving:
+        withdraw(engine, order, Kind.EXPIRED, ExpireReason.GATE)
+    if len(leaving) < len(orders):
+        phases.gate(engine, book)
+        engine.emit(Kind.BOOK_GATED, book=book.book, qty=len(orders) - len(leaving), leaves=book.gate_ns)
+        return
+    engine.calls.discard(book.book)
     del engine.open_books[book.book]
     engine.ledger.drop_book(book.book)
     if book.group and not _is_group_listed(engine, book.group):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from matching_core import ReferenceEngine
 
 TESTS = Path(__file__).resolve().parent.parent
+sys.path.append(str(TESTS / "matching_core"))
 
 try:
     from matching_core.engine import Engine as CompiledEngine

@@ -2,11 +2,20 @@
 
 from matching_core.enums import Op
 
+LATER_OPS = (
+    Op.MASS_CANCEL, Op.SET_PHASE, Op.UNCROSS, Op.SET_BOOK, Op.SET_BANDS, Op.SET_REFERENCE, Op.SET_FIX,
+    Op.SESSION_CLOSE, Op.KILL, Op.LIFT,
+)  # fmt: skip
 ORDER_OPS = (Op.CANCEL, Op.REPLACE, Op.REDUCE, Op.AMEND)
 OPS = (
     [Op.NEW] * 14 + [Op.CANCEL] * 2 + [Op.REPLACE] * 2 + [Op.REDUCE] + [Op.AMEND] * 4 + [Op.ADVANCE_TIME]
     + [Op.OPEN_ACCOUNT] + [Op.TRANSFER] * 3 + [Op.SET_FEE] + [Op.LIST_BOOK] * 2 + [Op.SET_CAPACITY] * 2
     + [Op.TAKE] * 3 + [Op.ADJUST_SOLD]
+)  # fmt: skip
+OPS_OF_ALL_RULES = (
+    OPS + [Op.NEW] * 46 + [Op.AMEND] * 4 + [Op.UNCROSS] * 8 + [Op.SET_PHASE] * 2 + [Op.SET_BOOK] * 2 + [Op.SET_BANDS] * 2
+    + [Op.SET_REFERENCE] * 2 + [Op.SET_FIX] + [Op.SESSION_CLOSE] + [Op.KILL] + [Op.LIFT] * 6 + [Op.MASS_CANCEL]
+    + [Op.ADVANCE_TIME]
 )  # fmt: skip
 EDGES = (
     0, 1, -1, 2, 10**12, 10**12 + 1, 4 * 10**18, 2**63 - 1, -(2**63), 2**63, 2**64 - 1, 2**64, 2**32 - 1, 2**32, 255,
@@ -27,10 +36,15 @@ def opening():
     yield from ({"op": Op.SET_CAPACITY, "account": account, "aux": 1, "qty": 200} for account in (2, 3))
 
 
-def command(random, now_ns, live):
-    """One command as keyword arguments of `submit`; random is a random.Random, live maps ids to (account, ...)."""
+def command(random, now_ns, live, rules=1):
+    """One command as keyword arguments of `submit`; random is a random.Random, live maps ids to accounts.
+
+    rules is the RULES_VERSION that is spoken: 1 has no command and no field of later rules.
+    """
     pick = random.choice
-    op = pick(OPS) if random.random() < 0.99 else random.randrange(256)
+    op = pick(OPS if rules == 1 else OPS_OF_ALL_RULES) if random.random() < 0.99 else random.randrange(256)
+    if rules == 1 and op in LATER_OPS:
+        op = 0
     fields = {
         "side": pick((0, 1)), "book": pick((0, 0, 1, 1, 2, 3)), "account": pick((1, 2, 2, 3, 3, 0)),
         "order_id": random.randrange(48), "price": random.randrange(95, 106), "qty": random.randrange(-1, 30),
@@ -55,6 +69,37 @@ def command(random, now_ns, live):
     if op == Op.TAKE:
         fields |= {"account": pick((1, 2)), "aux": pick((2, 3)), "side": 0, "price": 200, "qty": random.randrange(1, 9),
                    "order_type": pick((0, 1)), "client_ref": pick((0, 5, 10**6))}  # fmt: skip
+    if rules > 1:
+        fields |= of_later_rules(random, op, now_ns)
     if random.random() < 0.03:
         fields[pick(sorted(fields))] = pick(EDGES)
     return {"op": op} | fields
+
+
+def of_later_rules(random, op, now_ns):
+    """The fields that only engines with every rule understand."""
+    pick = random.choice
+    if op == Op.NEW:
+        flags = pick((0, 0, 0, 0, 1, 1, 2, 2, 2, 4, 4, 8, 8, 16, random.randrange(64)))
+        return {"flags": flags, "tif": pick((0, 0, 0, 0, 0, 1, 2, 3, 4)), "stp": pick((0, 0, 0, 1, 2, 3, 4)),
+                "order_type": pick((0, 0, 0, 1)), "aux": pick((0, 1, 2, 3, 5, 7)),
+                "qty": pick((random.randrange(-1, 30), random.randrange(1, 12)))}  # fmt: skip
+    if op == Op.ADVANCE_TIME:
+        return {"aux": now_ns + random.randrange(-1, 70)}
+    if op == Op.SET_REFERENCE:
+        return {"price": pick((0, 98, 100, 100, 102))}
+    if op == Op.SET_PHASE:
+        return {"flags": pick((0, 0, 1, 2, 8)), "aux": pick((1, 1, 1, 1, 0, 2, 3, 4, 5)), "expiry_ns": pick((0, 0, now_ns + 5))}
+    if op == Op.UNCROSS:
+        return {"aux": pick((2, 2, 2, 2, 2, 5)), "side": 0}
+    if op == Op.SET_BOOK:
+        return {"flags": random.randrange(16), "stp": pick((0, 0, 0, 1, 2, 3, 4)), "order_type": random.randrange(3),
+                "price": pick((0, 10_000, 50_000)), "qty": pick((0, 0, 0, 2)), "aux": pick((0, 0, 5)),
+                "expiry_ns": pick((0, now_ns + 60, now_ns + 600))}  # fmt: skip
+    if op == Op.SET_BANDS:
+        return {"price": pick((0, 0, 40_000)), "qty": pick((0, 0, 20_000, 30_000)), "aux": pick((0, 5_000, 10_000))}
+    if op in (Op.MASS_CANCEL, Op.SESSION_CLOSE):
+        return {"flags": pick((1, 2, 4, 8, 12, 5, 6, 0, 16)) if op == Op.MASS_CANCEL else pick((0, 4))}
+    if op in (Op.KILL, Op.LIFT):
+        return {"flags": pick((1, 1, 1, 2, 2, 3))}
+    return {}

@@ -28,7 +28,8 @@ def test_money_is_conserved_and_a_refused_command_changes_nothing(engine_class, 
     for _ in range(60):
         before = engine.state_hash()
         live = {order.order_id: order.account for book in engine.books() for order in engine.orders(book)}
-        events = engine.submit(**stream.command(chance, engine.now_ns, live))
+        rules = getattr(engine_class, "RULES_VERSION", 1)
+        events = engine.submit(**stream.command(chance, engine.now_ns, live, rules))
         engine.check()
         assert total_of_balances(engine) == 0
         if any(event.kind in REFUSALS for event in events):

@@ -17,7 +17,8 @@ INCLUDE = Path(matching_core.__file__).resolve().parent / "include"
 PREFIXES = {
     "Op": "OP", "Side": "SIDE", "OrderType": "ORDER_TYPE", "TimeInForce": "TIF", "OrderFlag": "FLAG", "Kind": "KIND",
     "EventFlag": "EVENT", "Phase": "PHASE", "Bucket": "BUCKET", "RejectReason": "REJECT", "DenyReason": "DENY",
-    "CancelReason": "CANCEL", "ExpireReason": "EXPIRE",
+    "CancelReason": "CANCEL", "ExpireReason": "EXPIRE", "StpMode": "STP", "BookRule": "RULE", "TiePolicy": "TIE",
+    "CallKind": "CALL", "MassFilter": "FILTER", "FixGrade": "GRADE",
 }  # fmt: skip
 ENUMS = [
     member for _, member in inspect.getmembers(enums, inspect.isclass) if member.__module__ == enums.__name__
