@@ -14,6 +14,8 @@ from live_market import LiveMarket, instrument
 from clients import AsyncBook, AsyncClient, AsyncPlaced, Book, Client, Placed
 from clients.twin import Runner
 
+pytestmark = pytest.mark.slow  # processes and threads
+
 
 def public(kind: type) -> set[str]:
     return {name for name, _ in inspect.getmembers(kind) if not name.startswith("_")}

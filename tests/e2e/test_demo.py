@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # whole days
+
 NAMES = ("trades.csv", "prices.csv", "unfilled.csv", "settlement.csv", "ledger.beancount", "summary.json")
 
 

@@ -53,6 +53,7 @@ def test_force_replaces_the_run_and_keeps_files_of_the_user(run, quick, summary_
     assert quick("verify", run).exit_code == 0
 
 
+@pytest.mark.slow
 def test_force_refuses_a_live_run_and_names_its_process(run, quick):
     before = written(run)
     lock = Lock(run / "journal")

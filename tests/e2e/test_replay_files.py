@@ -33,6 +33,7 @@ def replay(cpx, folder, *more, out="out"):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_four_tasks_and_three_offers_make_a_market(cpx, files, summary_of):
     done = replay(cpx, files)
     assert done.returncode == 0, done.stderr

@@ -11,6 +11,8 @@ import pytest
 
 import matching_core
 
+pytestmark = pytest.mark.slow  # each breakage is a copy of the engine and a process
+
 HERE = Path(__file__).resolve().parent
 PACKAGE = Path(matching_core.__file__).resolve().parent
 CANARIES = sorted((HERE / "canaries").glob("*.patch"))

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from matching_core.enums import EventFlag, Kind, Op, OrderFlag, OrderType, Side, TimeInForce
 from matching_core.records import Command
 
+pytestmark = pytest.mark.slow  # streams of random commands
+
 SEEDS = st.integers(0, 2**32 - 1)
 
 

@@ -118,6 +118,7 @@ def test_arguments_survive_the_venue(command, m):
     assert from_command(to_command(name, args, who, m), m) == (name, args)
 
 
+@pytest.mark.slow
 def test_every_command_of_the_demo_day_survives_the_wire(sample):
     m = Measures(sample.settings)
     kinds = {type(command) for command in sample.commands}
