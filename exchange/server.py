@@ -91,7 +91,7 @@ class Exchange:
             sequencer, desk=desk, clock=self._clock, after_batch=[self.market_data.after_batch],
             may_snapshot=lambda seq: self._store.offset >= seq, on_halt=self._halted,
         )  # fmt: skip
-        self.handle = Handle(self._writer)
+        self.handle: Handle = self._writer
         self._reports = ReportRuns(folder, settings.limits.reports_at_once)
         self.app = self._doors(history)
 

@@ -51,16 +51,16 @@ class Market:
 
     def __init__(self, client: Any, url: str | None = None) -> None:
         """url: the address that was typed, which a next command needs as well."""
-        self._client, self._url = client, url
+        self.client, self._url = client, url
         self._venue: dict[str, Any] | None = None
 
     def ask(self, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """One operation by its name (docs/protocol/rest.md); arguments that are None are left out; a refusal raises."""
-        return _wire(self._client.call(operation, **_given(arguments)))
+        return _wire(self.client.call(operation, **_given(arguments)))
 
     def attempt(self, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """The ack of a command, also where it is a refusal."""
-        return _wire(self._client.try_command(operation, **_given(arguments)))
+        return _wire(self.client.try_command(operation, **_given(arguments)))
 
     def rows(self, operation: str, /, limit: int, **arguments: Any) -> list[dict[str, Any]]:
         """Rows of a list, page by page, at most `limit`."""
@@ -90,7 +90,7 @@ class Market:
         """
         from clients.errors import StaleBook
 
-        book = self._client.watch_book(instrument)
+        book = self.client.watch_book(instrument)
         last: dict[str, Any] = {"instrument": instrument, "epoch": 0, "seq": 0, "bids": [], "asks": []}
         while not book.is_closed:
             try:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from exchange.cli.market import Explain, Secret, Url
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -57,7 +59,7 @@ command = typer.Typer()
 @command.command()
 def report(
     folder: Path = typer.Argument(
-        ..., metavar="DIR", help="The folder of a finished run (with summary.json in it)."
+        ..., metavar="DIR", help="The folder of a finished run, or with --live where to put the report."
     ),
     day: str = typer.Option("", help="A venue day, YYYY-MM-DD: its accounts, or the statement of that day."),
     participant: str = typer.Option(
@@ -67,16 +69,28 @@ def report(
     plot: Path | None = typer.Option(
         None, metavar="FILE.png", help="Also draw price and volume by hour of the day; replaces a PNG only."
     ),
+    live: bool = typer.Option(False, "--live", help="First fetch the report of a running exchange into DIR."),
+    url: Url = None,
+    key: Secret = None,
+    explain: Explain = False,
 ) -> None:
-    """Show what a run came to: fills, prices, why tasks stayed unfilled, settlement, statements.
+    """Show what a run, or with --live an exchange so far, came to: fills, prices, why tasks stayed unfilled, statements.
+
+    Examples: cpx report cpx-demo    cpx report today --live    cpx report today --participant NAME
 
     Exit codes: 0 fine, 2 no such option or day, 65 a file is damaged, 66 nothing there of that run, participant or day,
-    69 --plot without matplotlib, 73 the chart cannot be written.
+    69 --plot without matplotlib or no exchange answers, 73 the chart or folder cannot be written, 77 the key may not.
     """
     from exchange.adapters.exporters.results import Damaged, NotFound, Results
 
     check_day(day)
     check_plot(plot)
+    if live:
+        from exchange.cli.report_live import fetch
+
+        fetch(folder, url, key, explain)
+    elif url or key or explain:
+        raise typer.BadParameter("these belong to --live", param_hint="--url, --key, --explain")
     try:
         results = Results(folder)
         content = gather(results, day, participant)

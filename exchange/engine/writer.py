@@ -105,6 +105,11 @@ class Writer:
         return self._sequencer.venue
 
     @property
+    def now_ns(self) -> int:
+        """Log time."""
+        return self.venue.now_ns
+
+    @property
     def seq(self) -> int:
         """Number of the last applied command."""
         return self._sequencer.seq

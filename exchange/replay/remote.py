@@ -16,6 +16,7 @@ import msgspec
 from clients import AsyncClient
 from clients.errors import ExchangeError
 from clients.twin import Runner
+from exchange.adapters.exporters.summary import SUMMARY_FILE, write_json
 from exchange.domain.commands import SubmitTask
 from exchange.domain.events import Refused
 from exchange.domain.venue import reference_of
@@ -24,7 +25,7 @@ from exchange.protocol.operations import OPERATIONS
 from exchange.protocol.to_command import from_command
 from exchange.replay.driver import DayRefused, Driver, Progress
 from exchange.replay.market_day import MarketDay
-from exchange.replay.run import SUMMARY_FILE, Faulty, RunOptions, keep_order, run_day, write_json
+from exchange.replay.run import Faulty, RunOptions, keep_order, run_day
 from exchange.replay.sessions import TOO_LONG_FOR_A_FRAME, Sessions
 from exchange.replay.view import Due, OpenWork
 from exchange.testing.server import Server

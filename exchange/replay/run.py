@@ -10,18 +10,18 @@ from typing import Any
 import matching_core
 from exchange.adapters.exporters import export_all
 from exchange.adapters.exporters.export import BooksDiffer
+from exchange.adapters.exporters.summary import SUMMARY_FILE, SUMMARY_SCHEMA, totals, write_json
 from exchange.adapters.exporters.writing import text_cell, write_rows
 from exchange.adapters.rows import Problem
 from exchange.app import OtherInputs, Run, open_folder
 from exchange.domain.commands import PlaceOffer, SubmitTask
-from exchange.domain.units import div_half_even, format_micro, format_scaled
+from exchange.domain.units import div_half_even, format_scaled
 from exchange.projections import Projections
 from exchange.replay.driver import Driver, Progress
 from exchange.replay.market_day import MarketDay
 from exchange.replay.view import VenueView
 
-SUMMARY_SCHEMA = 1
-ORDER_FILE, SUMMARY_FILE, REFUSED_FILE = "run.json", "summary.json", "refused.csv"
+ORDER_FILE, REFUSED_FILE = "run.json", "refused.csv"
 
 
 class Faulty(Exception):
@@ -127,7 +127,6 @@ def summarise(
     balances: dict[str, tuple[int, ...]],
 ) -> dict[str, Any]:
     """What a run came to; money as decimal yuan, no wall-clock in it but the three figures added later."""
-    settled = projections.settlement_totals()
     return {
         "schema": SUMMARY_SCHEMA,
         "name": options.name,
@@ -138,13 +137,9 @@ def summarise(
         "offers": sum(isinstance(row.command, PlaceOffer) for row in day.rows),
         "offers_refused_by_reason": dict(sorted(driver.offers_refused.items())),
         "tasks": sum(isinstance(row.command, SubmitTask) for row in day.rows),
-        **projections.tasks.totals(),
         **_sources(day, projections),
-        "trades": projections.tape.count,
-        "notional": format_micro(projections.tape.notional_micro),
+        **totals(projections, balances),
         "rounding_waste_card_hours": "",  # its place in the file; told by the caller
-        **{key: format_micro(value) if key != "obligations" else value for key, value in settled.items()},
-        "ledger_sum": sum(sum(purses) for purses in balances.values()),
         "commands": run.seq,
         "resumed_commands": run.resumed_commands,
         "state_hash": f"{run.venue.state_hash():016x}",
@@ -231,10 +226,3 @@ def _write_left_out(options: RunOptions) -> None:
         return
     cells = ((text_cell(p.file), p.line, text_cell(p.column), p.code, text_cell(p.message)) for p in options.left_out)
     write_rows(path, [("file", "row", "column", "code", "message"), *cells])
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """One object, whole or not at all."""
-    partial = path.with_suffix(".tmp")
-    partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)

@@ -190,7 +190,7 @@ def test_a_command_without_bytes_is_refused_alone(tmp_path):
 def test_the_envelope_travels_with_the_command(tmp_path):
     async def main():
         async with toy_writer(tmp_path) as writer:
-            handle = Handle(writer)
+            handle: Handle = writer
             await handle.submit(AdvanceTime(50))
             await handle.submit(task(1), Envelope(idem_key=b"k" * 16, valid_until_ns=99, account=3, session=4))
             assert handle.venue.keys.keys() == {b"k" * 16}

@@ -23,7 +23,6 @@ from exchange.adapters.store import Store  # noqa: E402
 from exchange.domain import commands as c  # noqa: E402
 from exchange.domain.venue import Venue  # noqa: E402
 from exchange.engine.desk import Desk  # noqa: E402
-from exchange.engine.handle import Handle  # noqa: E402
 from exchange.engine.market_data import MarketData  # noqa: E402
 from exchange.engine.writer import Writer  # noqa: E402
 from exchange.gateways.cursors import cursor_of, keys_of, text_cursor_of, text_of  # noqa: E402
@@ -80,7 +79,7 @@ class Market:
         self.writer = Writer(
             sequencer, desk=Desk(venue), after_batch=[self.market_data.after_batch], inbox_limit=inbox_limit
         )
-        self.handle = Handle(self.writer)
+        self.handle = self.writer
         self.keys, self.reports = KeyFile(folder), ReportRuns(folder)
         self.dispatcher = Dispatcher(
             self.handle, History(self.store), self.store, self.keys, self.reports, budgets, clock_kind,
