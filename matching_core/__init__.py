@@ -6,13 +6,13 @@ outcome can depend on it, since both engines give the same events, hashes and sn
 RULES_VERSION of an engine says which it knows (docs/rules/matching.md), and whichever does not know a rule refuses it.
 """
 
-from os import environ
+from os import environ, path
 
 from .records import COMMAND_DTYPE, EVENT_DTYPE
 from .reference import Engine as ReferenceEngine
 from .views import Order
 
-__all__ = ["COMMAND_DTYPE", "EVENT_DTYPE", "IMPLEMENTATION", "Engine", "Order", "ReferenceEngine"]
+__all__ = ["COMMAND_DTYPE", "EVENT_DTYPE", "IMPLEMENTATION", "Engine", "Order", "ReferenceEngine", "include_dir"]
 
 
 def _choose_engine(wanted: str):
@@ -35,3 +35,8 @@ def _choose_engine(wanted: str):
 
 
 Engine, IMPLEMENTATION = _choose_engine(environ.get("CPX_ENGINE", ""))
+
+
+def include_dir() -> str:
+    """The folder of matching_core.h and matching_core_api.h, for C compilers."""
+    return path.join(path.dirname(path.abspath(__file__)), "include")

@@ -10,8 +10,9 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from .book cimport ext_at, order_at
 from .hashmap cimport map_get, map_put, map_reserve
 from .types cimport (
-    CPX_BUCKET_CASH, CPX_BUCKET_ESCROW, CPX_BUCKET_HELD, CPX_CHECK, CPX_MAX_SELLS_PER_BOOK, CPX_OUTSIDE_ACCOUNT, NONE,
-    AccountLine, BookLine, CapacityLine, Core, GroupLine, OrderSlot, PositionLine, cpx_add_capped, cpx_fee, cpx_grow,
+    CPX_BUCKET_CASH, CPX_BUCKET_ESCROW, CPX_BUCKET_HELD, CPX_CHECK, CPX_FILTER_ACCOUNT, CPX_FILTER_FIRM,
+    CPX_MAX_SELLS_PER_BOOK, CPX_OUTSIDE_ACCOUNT, NONE, AccountLine, BookLine, CapacityLine, Core, GroupLine, OrderSlot,
+    PositionLine, cpx_add_capped, cpx_fee, cpx_grow,
 )
 
 # --- accounts and money ---
@@ -27,6 +28,43 @@ cdef inline bint may_trade(Core *core, int64_t account) noexcept nogil:
     """Whether this account is open and may place orders; the world outside may not."""
     return account > CPX_OUTSIDE_ACCOUNT and account < NONE + <int64_t>1 and map_get(
         &core.account_map, <uint64_t>account) != NONE
+
+
+cdef inline uint32_t firm_of(Core *core, uint32_t account) noexcept nogil:
+    """The firm of an account; 0, which is nobody's, where the account is not open."""
+    cdef AccountLine *line = account_find(core, account)
+    return 0 if line == NULL else line.firm
+
+
+cdef inline bint are_one_firm(Core *core, uint32_t one, uint32_t other) noexcept nogil:
+    """ST0: whether both accounts are open and of the same firm."""
+    cdef uint32_t firm = firm_of(core, one)
+    return firm != 0 and firm == firm_of(core, other)
+
+
+cdef inline uint32_t killed_place(Core *core, uint32_t kind, uint32_t who) noexcept nogil:
+    """Where (kind, who) stands among the killed, or where it would; O(killed)."""
+    cdef uint32_t at = 0
+    while at < core.n_killed and (core.killed[at].kind < kind or (
+            core.killed[at].kind == kind and core.killed[at].who < who)):
+        at += 1
+    return at
+
+
+cdef inline bint is_killed(Core *core, uint32_t kind, uint32_t who) noexcept nogil:
+    cdef uint32_t at = killed_place(core, kind, who)
+    return at < core.n_killed and core.killed[at].kind == kind and core.killed[at].who == who
+
+
+cdef inline bint is_blocked(Core *core, uint32_t account) noexcept nogil:
+    """X3: whether the account or its firm has been killed and not lifted. A firm is that of an open account, 0 too."""
+    cdef AccountLine *line
+    if core.n_killed == 0:
+        return False
+    line = account_find(core, account)
+    if line != NULL and is_killed(core, CPX_FILTER_FIRM, line.firm):
+        return True
+    return is_killed(core, CPX_FILTER_ACCOUNT, account)
 
 
 cdef inline int64_t hold_of(

@@ -1,14 +1,17 @@
 """The compiled engine; documented in `matching_core.reference.engine`, which it equals event for event."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .events import Events
 from .records import Event
-from .views import Order
+from .views import BookState, Order
+
+C_API: object  # the capsule of include/matching_core_api.h
 
 class Engine:
     """All books and accounts of one venue. One thread at a time; `process` lets other threads run meanwhile."""
 
+    RULES_VERSION: ClassVar[int]
     now_ns: int
     n_orders: int
     max_orders: int
@@ -18,6 +21,7 @@ class Engine:
     def __init__(
         self, max_orders: int = 1_000_000, *, check_funds: bool = False, listed_only: bool = False
     ) -> None: ...
+    def prefault(self, orders: int) -> None: ...
     def process(self, commands: Any, first_seq: int = 1, seq_step: int = 1) -> Events: ...
     def submit(
         self,
@@ -45,6 +49,8 @@ class Engine:
     def order(self, order_id: int) -> Order | None: ...
     def orders(self, book: int) -> list[Order]: ...
     def books(self) -> list[int]: ...
+    def book_state(self, book: int) -> BookState | None: ...
+    def is_blocked(self, account: int) -> bool: ...
     def balance(self, account: int) -> tuple[int, int, int, int, int] | None: ...
     def firm(self, account: int) -> int | None: ...
     def capacity(self, account: int, group: int) -> tuple[int, int, int]: ...

@@ -4,13 +4,19 @@ from libc.stdint cimport uint64_t
 
 from .types cimport Event
 
+cdef enum:
+    SPARE_BUFFERS = 4  # that a pool keeps
+
 
 cdef object event_record(const Event *e)
 
 
 cdef class Pool:
-    cdef Event *spare  # from malloc, or NULL
-    cdef uint64_t capacity
+    cdef Event *buffers[SPARE_BUFFERS]  # from malloc; the first n
+    cdef uint64_t capacities[SPARE_BUFFERS]
+    cdef int n
+    cdef void take(self, Event **events, uint64_t *capacity) noexcept
+    cdef void give(self, Event *events, uint64_t capacity, uint64_t used) noexcept
 
 
 cdef class Events:

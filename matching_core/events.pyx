@@ -1,26 +1,83 @@
-"""The events of one batch on their way out: a buffer for numpy and friends, a sequence of `Event` for everybody else."""
+"""The events of one batch on their way out: a buffer for numpy and its like, a sequence of `Event` for all others."""
 
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_WRITABLE
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.object cimport PyObject
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport free
 
 from .types cimport Event
 
 from .records import Event as EventRecord
 
+cdef extern from "Python.h":
+    ctypedef struct PyTupleObject:
+        PyObject *ob_item[1]
+    ctypedef struct PyTypeObject:
+        pass
+    object PyType_GenericAlloc(PyTypeObject *type, Py_ssize_t n)
+    void PyObject_GC_UnTrack(PyObject *record)
+    PyObject *PyLong_FromLong(long value)
+    PyObject *PyLong_FromLongLong(long long value)
+    PyObject *PyLong_FromUnsignedLongLong(unsigned long long value)
+
+cdef enum:
+    EVENT_FIELDS = 12
+    SMALL_BUFFER = 65_536  # events; a larger buffer is kept only if it was well used,
+    LARGE_BUFFER = 262_144  # one that is larger than this is never kept
+
 cdef char *BYTES_FORMAT = b"B"
 
 
 cdef object event_record(const Event *e):
-    return EventRecord._make((e.seq, e.kind, e.side, e.reason, e.flags, e.book, e.order_id, e.contra_id, e.price, e.qty,
-                              e.leaves, e.contra_leaves))
+    """One Event, made in place: the way through its constructor costs more than most commands."""
+    cdef object record = PyType_GenericAlloc(<PyTypeObject *>EventRecord, EVENT_FIELDS)
+    cdef PyObject **fields = (<PyTupleObject *>record).ob_item
+    cdef int i
+    fields[0] = PyLong_FromUnsignedLongLong(e.seq)
+    fields[1] = PyLong_FromLong(e.kind)
+    fields[2] = PyLong_FromLong(e.side)
+    fields[3] = PyLong_FromLong(e.reason)
+    fields[4] = PyLong_FromLong(e.flags)
+    fields[5] = PyLong_FromLong(e.book)
+    fields[6] = PyLong_FromUnsignedLongLong(e.order_id)
+    fields[7] = PyLong_FromUnsignedLongLong(e.contra_id)
+    fields[8] = PyLong_FromLongLong(e.price)
+    fields[9] = PyLong_FromLongLong(e.qty)
+    fields[10] = PyLong_FromLongLong(e.leaves)
+    fields[11] = PyLong_FromLongLong(e.contra_leaves)
+    for i in range(EVENT_FIELDS):
+        if fields[i] == NULL:
+            raise MemoryError("no memory for an event")
+    PyObject_GC_UnTrack(<PyObject *>record)  # numbers only
+    return record
 
 
 cdef class Pool:
-    """One spare event buffer: what one batch used, the next one takes over."""
+    """Spare event buffers: what one batch used, a later one takes over."""
 
     def __dealloc__(self):
-        free(self.spare)
+        cdef int i
+        for i in range(self.n):
+            free(self.buffers[i])
+
+    cdef void take(self, Event **events, uint64_t *capacity) noexcept:
+        """The buffer given back last, or NULL."""
+        events[0] = NULL
+        capacity[0] = 0
+        if self.n > 0:
+            self.n -= 1
+            events[0] = self.buffers[self.n]
+            capacity[0] = self.capacities[self.n]
+
+    cdef void give(self, Event *events, uint64_t capacity, uint64_t used) noexcept:
+        """Keep a buffer unless it is huge, or large and hardly used: a mass expiry must not hold memory for ever."""
+        if self.n == SPARE_BUFFERS or capacity > LARGE_BUFFER or (capacity > SMALL_BUFFER and used * 4 < capacity):
+            free(events)
+            return
+        self.buffers[self.n] = events
+        self.capacities[self.n] = capacity
+        self.n += 1
 
 
 cdef class Events:
@@ -29,11 +86,10 @@ cdef class Events:
     __hash__ = None
 
     def __dealloc__(self):
-        if self.pool is not None and self.pool.spare == NULL:
-            self.pool.spare = self.events
-            self.pool.capacity = self.capacity
-        else:
+        if self.pool is None:
             free(self.events)
+        else:
+            self.pool.give(self.events, self.capacity, <uint64_t>self.n)
 
     def __getbuffer__(self, Py_buffer *view, int flags):
         if flags & PyBUF_WRITABLE == PyBUF_WRITABLE:

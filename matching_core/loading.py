@@ -5,7 +5,8 @@ engine rests them one by one in its own way; `check()` then looks at the whole.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice
+from operator import itemgetter, le, lt, or_
 from typing import NamedTuple
 
 from . import image
@@ -22,7 +23,10 @@ from .limits import (
 
 _COUNT = 2**63 - 1
 _KILLS = (MassFilter.ACCOUNT, MassFilter.FIRM)
-_CALL_FIELDS = ("call", "call_end_ns", "extensions", "told_price", "told_volume", "told_surplus", "told_ns")
+_SESSION_FIELDS = (
+    "book", "phase", "is_gated", "end_ns", "fix", "grade",
+    "told_ns", "call", "call_end_ns", "extensions", "told_price", "told_volume", "told_surplus",  # of a call
+)  # fmt: skip
 _RULE_RANGES = {
     "flags": (0, 15), "tie_policy": (0, TiePolicy.MIDPOINT), "stp": (0, StpMode.DECREMENT), "phase": (0, Phase.CLOSED),
     "call": (0, 15), "is_gated": (0, 1), "grade": (0, FixGrade.C), "zero": (0, 0), "cap_ppm": (0, PPM),
@@ -89,52 +93,73 @@ def read(blob, rules_version: int = 1) -> Image:
 
 
 def _need_ascending(keys: Sequence, what: str) -> None:
-    need(all(low < high for low, high in pairwise(keys)), f"has {what} out of order")
+    need(all(map(lt, keys, islice(keys, 1, None))), f"has {what} out of order")
+
+
+def _columns(rows: list[tuple], width: int) -> list[list[int]]:
+    """The rows by field: there may be hundreds of thousands, and a field is looked at as a whole."""
+    return [list(map(itemgetter(at), rows)) for at in range(width)]
+
+
+def _are_within(column: Sequence[int], low: int, high: int) -> bool:
+    return not column or (low <= min(column) and max(column) <= high)
 
 
 def _check_books(rows: list[tuple], now_ns: int) -> None:
-    _need_ascending([row[0] for row in rows], "books")
-    for book, _, value_micro, max_order, gate_ns in rows:
-        is_fair = 1 <= value_micro <= MAX_PRICE_TICKS and 0 <= max_order <= MAX_QTY_LOTS
-        need(is_fair and (gate_ns == 0 or gate_ns > now_ns), f"has book {book} with a field out of range")
+    books, _, values_micro, max_orders, gates_ns = _columns(rows, 5)
+    _need_ascending(books, "books")
+    need(_are_within(values_micro, 1, MAX_PRICE_TICKS), "has a book with a value out of range")
+    need(_are_within(max_orders, 0, MAX_QTY_LOTS), "has a book with a largest order out of range")
+    are_open = all(gate_ns == 0 or gate_ns > now_ns for gate_ns in gates_ns)
+    need(are_open, "has a book that is open after its gate")
 
 
 def _check_rules(rows: list[tuple], now_ns: int, gates: dict[int, int], listed_only: bool) -> None:
     """gates: listed book -> its gate."""
-    _need_ascending([row[0] for row in rows], "rules")
-    for book, *values in rows:
-        rules = dict(zip(image.RULE_FIELDS, values, strict=True))
-        wrong = f"has rules of book {book} with a field out of range"
-        need(book in gates or not listed_only, f"has rules of the unknown book {book}")
-        need(all(low <= rules[name] <= high for name, (low, high) in _RULE_RANGES.items()), wrong)
-        gate_ns = gates.get(book, 0)
-        is_end_fair = rules["end_ns"] == gate_ns if rules["is_gated"] else rules["end_ns"] > gate_ns
-        need(rules["end_ns"] == 0 or (gate_ns > 0 and is_end_fair), wrong)
-        need(not rules["is_gated"] or (rules["phase"] == Phase.CANCEL_ONLY and rules["end_ns"] > 0), wrong)
-        in_call = rules["phase"] == Phase.AUCTION
-        need(in_call or not any(rules[name] for name in _CALL_FIELDS), wrong)
-        need(rules["told_ns"] <= now_ns and (rules["fix"] > 0) == (rules["grade"] > 0), wrong)
+    names = ("book", *image.RULE_FIELDS)
+    columns = dict(zip(names, _columns(rows, len(names)), strict=True))
+    _need_ascending(columns["book"], "rules")
+    need(not listed_only or gates.keys() >= set(columns["book"]), "has rules of an unknown book")
+    for name, (low, high) in _RULE_RANGES.items():
+        need(_are_within(columns[name], low, high), f"has rules with {name} out of range")
+    for session in zip(*(columns[name] for name in _SESSION_FIELDS), strict=True):
+        if not _is_session_fair(now_ns, gates.get(session[0], 0), session):
+            raise ValueError(f"snapshot has rules of book {session[0]} that do not go together")
+
+
+def _is_session_fair(now_ns: int, gate_ns: int, session: tuple[int, ...]) -> bool:
+    _, phase, is_gated, end_ns, fix, grade, told_ns, *of_call = session
+    is_end_fair = end_ns == gate_ns if is_gated else end_ns > gate_ns
+    if end_ns and not (gate_ns > 0 and is_end_fair):
+        return False
+    if is_gated and not (phase == Phase.CANCEL_ONLY and end_ns > 0):
+        return False
+    if phase != Phase.AUCTION and (told_ns or any(of_call)):
+        return False
+    return told_ns <= now_ns and (fix > 0) == (grade > 0)
 
 
 def _check_accounts(rows: list[tuple]) -> None:
-    _need_ascending([row[0] for row in rows], "accounts")
+    accounts, _, *purses = _columns(rows, 7)
+    _need_ascending(accounts, "accounts")
     need(bool(rows) and rows[0][:2] == (OUTSIDE_ACCOUNT, 0), "lacks the outside account")
-    for account, _, *purses in rows:
-        need(all(abs(purse) <= MAX_MONEY_MICRO for purse in purses), f"has account {account} out of range")
+    for column in purses:
+        need(_are_within(column, -MAX_MONEY_MICRO, MAX_MONEY_MICRO), "has an account out of range")
 
 
 def _check_capacities(rows: list[tuple], traders: set[int], groups: set[int]) -> None:
     _need_ascending([row[:2] for row in rows], "capacities")
-    for account, group, attested, sold in rows:
-        need(account in traders and group in groups, "has capacity of nobody or of no group")
-        need(
-            0 <= sold <= attested <= MAX_QTY_LOTS and attested > 0, f"has capacity of {account} out of range"
-        )
+    accounts, of_groups, attested, sold = _columns(rows, 4)
+    is_known = traders.issuperset(accounts) and groups.issuperset(of_groups)
+    need(is_known, "has capacity of nobody or of no group")
+    is_fair = _are_within(attested, 1, MAX_QTY_LOTS) and _are_within(sold, 0, MAX_QTY_LOTS)
+    need(is_fair and all(map(le, sold, attested)), "has capacity out of range")
 
 
 def _check_positions(rows: list[tuple], traders: set[int], books: set[int] | None) -> None:
     _need_ascending([row[:2] for row in rows], "positions")
-    for account, book, bought, sold in rows:
-        need(account in traders, "has a position of nobody")
-        need(min(bought, sold) >= 0 and max(bought, sold) > 0, f"has a position of {account} out of range")
-        need(books is None or book in books, f"has a position in the unknown book {book}")
+    accounts, of_books, bought, sold = _columns(rows, 4)
+    need(traders.issuperset(accounts), "has a position of nobody")
+    need(_are_within(bought, 0, _COUNT) and _are_within(sold, 0, _COUNT), "has a position out of range")
+    need(all(map(or_, bought, sold)), "has an empty position")
+    need(books is None or books.issuperset(of_books), "has a position in an unknown book")

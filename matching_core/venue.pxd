@@ -1,6 +1,7 @@
 """What the venue sets up: time, accounts, money, fees, listings and attested capacity. Participants cannot send these.
 
-Rules kept here: T1 and T3 (orders whose time is over go first, in walk order), then T5 (books whose gate has come).
+Rules kept here: T1 and T3 (orders whose time is over go first, in walk order), then T5 (books whose gate has come) and
+EM1 (standby asks outlive the gate). Both kinds wait in binary heaps, so that a step in time costs what it ends.
 Every operation returns 0, or -1 when there is no memory and nothing has changed. `reference/venue.py` is the rulebook.
 """
 
@@ -10,13 +11,20 @@ from libc.stdlib cimport qsort
 from .accounts cimport (
     account_find, capacity_find, capacity_make, capacity_reserve, group_find, held_free, may_trade, pair,
 )
-from .book cimport book_at, book_of, book_open, book_reserve, emit, events_reserve, ext_at, heap_remove, level_at, order_at
+from .book cimport (
+    book_at, book_of, book_open, book_reserve, deny, emit, events_reserve, ext_at, order_at, order_flags, reject,
+    rules_of,
+)
+from .directory cimport book_find, book_forget
 from .hashmap cimport map_get, map_put, map_remove, map_reserve
-from .ladder cimport ladder_best, ladder_key
-from .matching cimport deny, price_valid, reject, withdraw
+from .ladder cimport ladder_below, ladder_level, level_at, price_key
+from .orders cimport price_valid
+from .phases cimport gate_book
+from .queue cimport withdraw
+from .setup cimport rules_free
 from .types cimport *
 
-# --- time ---
+# --- what many orders or books have in common that end at once ---
 
 
 cdef inline int due_order(const void *a, const void *b) noexcept nogil:
@@ -32,101 +40,214 @@ cdef inline int due_order(const void *a, const void *b) noexcept nogil:
     return -1 if x.stamp < y.stamp else 1
 
 
+cdef inline void due_sort(DueOrder *due, uint64_t n) noexcept nogil:
+    if n > 1:
+        qsort(due, n, sizeof(DueOrder), due_order)
+
+
+cdef inline int due_reserve(Core *core, uint64_t n) noexcept nogil:
+    return cpx_grow(<void **>&core.due, &core.due_capacity, n, sizeof(DueOrder))
+
+
+cdef inline void due_set(Core *core, uint64_t at, uint32_t slot, uint64_t stamp) noexcept nogil:
+    """Note an order with its place in T3 order; room was reserved before."""
+    cdef DueOrder *due = core.due + at
+    cdef const OrderSlot *order = order_at(core, slot)
+    due.book = book_of(core, order).id
+    due.side = order.book_side & 1
+    due.minus_key = -price_key(due.side, order.price)
+    due.stamp = stamp
+    due.slot = slot
+
+
+cdef inline void due_set_book(Core *core, uint64_t at, uint32_t line) noexcept nogil:
+    """Note a book, to be sorted by its id; room was reserved before."""
+    cdef DueOrder *due = core.due + at
+    due.book = book_at(core, line).id
+    due.side = 0
+    due.minus_key = 0
+    due.stamp = 0
+    due.slot = line
+
+
+# --- time ---
+
+
 cdef inline int op_advance_time(Core *core, const Command *c) noexcept nogil:
+    cdef int64_t n_orders, n_books
     cdef uint64_t n_events = 0
-    cdef uint64_t n_closing = 0
-    cdef uint32_t i
+    cdef int64_t i
     if c.reserved:
         return reject(core, c, CPX_REJECT_INVALID_FIELD)
     if c.aux < core.now_ns:
         return reject(core, c, CPX_REJECT_TIME_BACKWARDS)
-    cdef bint is_expiring = core.heap_used > 0 and ext_at(core, order_at(core, core.heap[0]).ext).expiry_ns <= c.aux
-    if is_expiring:
-        n_events += core.heap_used
-    if core.next_gate_ns <= c.aux:
-        for i in range(core.books_used):
-            if is_closing(&core.books[i], c.aux):
-                n_closing += 1
-                n_events += 1 + core.books[i].sides[0].n_orders + core.books[i].sides[1].n_orders
-    if events_reserve(core, n_events):
+    n_orders = expired_find(core, c.aux)
+    if n_orders < 0:
         return -1
-    if cpx_grow(<void **>&core.due, &core.due_capacity, core.heap_used if is_expiring else 0, sizeof(DueOrder)):
-        return -1
-    if cpx_grow(<void **>&core.due, &core.due_capacity, n_closing, sizeof(DueOrder)):
+    n_books = closing_find(core, c.aux, <uint64_t>n_orders, &n_events)
+    if n_books < 0 or events_reserve(core, n_events + <uint64_t>n_orders):
         return -1
     core.now_ns = c.aux
-    if is_expiring:
-        expire_due(core)
-    if n_closing:
-        close_due(core)
+    due_sort(core.due, <uint64_t>n_orders)
+    for i in range(n_orders):
+        withdraw(core, core.due[i].slot, CPX_KIND_EXPIRED, CPX_EXPIRE_GTD)
+    if n_books > 0:
+        close_due(core, core.due + n_orders, n_books)
     return 0
 
 
-cdef inline bint is_closing(const BookLine *book, int64_t now_ns) noexcept nogil:
-    return book.state == BOOK_LISTED and 0 < book.gate_ns <= now_ns
+cdef inline int64_t expired_find(Core *core, int64_t now_ns) noexcept nogil:
+    """T1: note the orders whose time is over, in no order; how many, or -1 without memory. O(what it finds).
 
-
-cdef inline void expire_due(Core *core) noexcept nogil:
-    """T1: take what is due from the heap, bring it into T3 order, withdraw it."""
-    cdef uint32_t n = 0
-    cdef uint32_t i, slot
+    core.due is also the list of heap places still to look below.
+    """
+    cdef uint64_t n = 0
+    cdef uint64_t i = 0
+    cdef uint32_t place, child
     cdef OrderSlot *order
-    cdef Ext *ext
-    cdef DueOrder *due
-    while core.heap_used > 0:
-        slot = core.heap[0]
-        order = order_at(core, slot)
-        ext = ext_at(core, order.ext)
-        if ext.expiry_ns > core.now_ns:
+    if core.heap_used > 0 and expiry_at(core, 0) <= now_ns:
+        if due_reserve(core, 1):
+            return -1
+        core.due[0].slot = 0
+        n = 1
+    while i < n:
+        if due_reserve(core, n + 2):
+            return -1
+        place = core.due[i].slot
+        for child in range(2 * place + 1, 2 * place + 3):
+            if child < core.heap_used and expiry_at(core, child) <= now_ns:
+                core.due[n].slot = child
+                n += 1
+        order = order_at(core, core.heap[place])
+        due_set(core, i, core.heap[place], ext_at(core, order.ext).stamp)
+        i += 1
+    return <int64_t>n
+
+
+cdef inline int64_t expiry_at(Core *core, uint32_t place) noexcept nogil:
+    return ext_at(core, order_at(core, core.heap[place]).ext).expiry_ns
+
+
+# --- gates: a binary heap of book lines, the earliest gate first ---
+
+
+cdef inline int64_t gate_at(Core *core, uint64_t place) noexcept nogil:
+    return book_at(core, core.gates[place]).gate_ns
+
+
+cdef inline int gates_reserve(Core *core) noexcept nogil:
+    return cpx_grow(<void **>&core.gates, &core.gates_capacity, <uint64_t>core.n_gates + 1, sizeof(uint32_t))
+
+
+cdef inline void gates_add(Core *core, uint32_t line) noexcept nogil:
+    """A book has a gate now; room was reserved before."""
+    cdef uint64_t at = core.n_gates
+    cdef uint64_t parent
+    cdef int64_t gate_ns = book_at(core, line).gate_ns
+    core.n_gates += 1
+    while at > 0:
+        parent = (at - 1) >> 1
+        if gate_at(core, parent) <= gate_ns:
             break
-        heap_remove(core, 0)
-        ext.heap_at = NONE
-        due = core.due + n
-        due.book = book_of(core, order).id
-        due.side = order.book_side & 1
-        due.minus_key = -ladder_key(due.side, order.price)
-        due.stamp = ext.stamp
-        due.slot = slot
+        core.gates[at] = core.gates[parent]
+        at = parent
+    core.gates[at] = line
+    core.next_gate_ns = gate_at(core, 0)
+
+
+cdef inline void gates_drop_first(Core *core) noexcept nogil:
+    """The earliest gate has come."""
+    cdef uint64_t at = 0
+    cdef uint64_t child
+    cdef uint32_t last
+    core.n_gates -= 1
+    last = core.gates[core.n_gates]
+    while True:
+        child = 2 * at + 1
+        if child >= core.n_gates:
+            break
+        if child + 1 < core.n_gates and gate_at(core, child + 1) < gate_at(core, child):
+            child += 1
+        if gate_at(core, child) >= book_at(core, last).gate_ns:
+            break
+        core.gates[at] = core.gates[child]
+        at = child
+    core.gates[at] = last
+    core.next_gate_ns = gate_at(core, 0) if core.n_gates else CPX_MAX_TIME_NS
+
+
+cdef inline int64_t closing_find(Core *core, int64_t now_ns, uint64_t first, uint64_t *n_events) noexcept nogil:
+    """T5: note the books whose gate has come in core.due from `first` on, as expired_find does; and their events."""
+    cdef uint64_t n = first
+    cdef uint64_t i = first
+    cdef uint32_t place, child
+    cdef const BookLine *book
+    if core.n_gates > 0 and core.next_gate_ns <= now_ns:
+        if due_reserve(core, n + 1):
+            return -1
+        core.due[n].slot = 0
         n += 1
-    qsort(core.due, n, sizeof(DueOrder), due_order)
-    for i in range(n):
-        withdraw(core, core.due[i].slot, CPX_KIND_EXPIRED, CPX_EXPIRE_GTD)
+    while i < n:
+        if due_reserve(core, n + 2):
+            return -1
+        place = core.due[i].slot
+        for child in range(2 * place + 1, 2 * place + 3):
+            if child < core.n_gates and gate_at(core, child) <= now_ns:
+                core.due[n].slot = child
+                n += 1
+        book = book_at(core, core.gates[place])
+        n_events[0] += <uint64_t>1 + book.n_orders[0] + book.n_orders[1]
+        due_set_book(core, i, core.gates[place])
+        i += 1
+    return <int64_t>(n - first)
 
 
-cdef inline void close_due(Core *core) noexcept nogil:
+cdef inline void close_due(Core *core, DueOrder *due, int64_t n) noexcept nogil:
     """T5: close the books whose gate has come, by id."""
-    cdef uint32_t n = 0
-    cdef uint32_t i
-    for i in range(core.books_used):
-        if is_closing(&core.books[i], core.now_ns):
-            core.due[n].book = core.books[i].id
-            core.due[n].side = 0
-            core.due[n].minus_key = 0
-            core.due[n].stamp = 0
-            core.due[n].slot = i
-            n += 1
-    qsort(core.due, n, sizeof(DueOrder), due_order)
+    cdef int64_t i
+    due_sort(due, <uint64_t>n)
     for i in range(n):
-        close_book(core, core.due[i].slot)
-    find_next_gate(core)
-
-
-cdef inline void find_next_gate(Core *core) noexcept nogil:
-    cdef uint32_t i
-    core.next_gate_ns = CPX_MAX_TIME_NS
-    for i in range(core.books_used):
-        if core.books[i].state == BOOK_LISTED and 0 < core.books[i].gate_ns < core.next_gate_ns:
-            core.next_gate_ns = core.books[i].gate_ns
+        gates_drop_first(core)
+    for i in range(n):
+        close_book(core, due[i].slot)
 
 
 cdef inline void close_book(Core *core, uint32_t at) noexcept nogil:
-    """Withdraw everything in T3 order, then forget the book, its positions, and its group if it was the last one."""
+    """T5: everything expires; EM1: but where the book lives on after its gate, standby asks stay as they are."""
     cdef BookLine *book = book_at(core, at)
-    cdef uint32_t side, line, following
-    for side in range(2):
-        while book.sides[side].n_levels > 0:
-            withdraw(core, level_at(core, ladder_best(&book.sides[side])).head, CPX_KIND_EXPIRED, CPX_EXPIRE_GATE)
-    line = book.positions
+    cdef const BookRules *rules = rules_of(core, book)
+    cdef bint lives_on = rules != NULL and not rules.is_gated and rules.end_ns > core.now_ns
+    cdef uint32_t n_staying
+    expire_side(core, book, CPX_SIDE_BUY, lives_on)
+    expire_side(core, book, CPX_SIDE_SELL, lives_on)
+    n_staying = book.n_orders[0] + book.n_orders[1]
+    if n_staying > 0:
+        gate_book(core, at)
+        gates_add(core, at)
+        emit(core, CPX_KIND_BOOK_GATED, 0, 0, 0, book.id, 0, 0, 0, n_staying, book.gate_ns, 0)
+        return
+    emit(core, CPX_KIND_BOOK_CLOSED, 0, 0, 0, book.id, 0, 0, 0, 0, 0, 0)
+    forget_book(core, at)
+
+
+cdef inline void expire_side(Core *core, BookLine *book, uint32_t side, bint keeps_standby) noexcept nogil:
+    cdef int64_t key = book.best[side]
+    cdef uint32_t slot, following
+    while key >= 0:
+        slot = level_at(core, ladder_level(core, book, side, key)).head
+        while slot != NONE:
+            following = order_at(core, slot).next
+            if not (keeps_standby and order_flags(core, order_at(core, slot)) & CPX_FLAG_STANDBY):
+                withdraw(core, slot, CPX_KIND_EXPIRED, CPX_EXPIRE_GATE)
+            slot = following
+        key = ladder_below(core, book, side, key)
+
+
+cdef inline void forget_book(Core *core, uint32_t at) noexcept nogil:
+    """A listed book without orders goes, with its rules, its positions, and its group if it was the last one."""
+    cdef BookLine *book = book_at(core, at)
+    cdef uint32_t line = book.positions
+    cdef uint32_t following
     while line != NONE:
         following = core.positions[line].next
         map_remove(&core.position_map, pair(core.positions[line].account, book.id))
@@ -135,9 +256,10 @@ cdef inline void close_book(Core *core, uint32_t at) noexcept nogil:
         line = following
     if book.group:
         group_leave(core, book.group)
-    emit(core, CPX_KIND_BOOK_CLOSED, 0, 0, 0, book.id, 0, 0, 0, 0, 0, 0)
-    map_remove(&core.book_map, book.id)
+    rules_free(core, at)
+    book_forget(core, book.id)
     book.state = BOOK_FREE
+    book.max_lots = 0  # no order fits a line of nobody: plain.pxd may still be looking at it
     book.positions = core.books_free
     core.books_free = at
 
@@ -169,7 +291,8 @@ cdef inline int account_open(Core *core, uint32_t account, uint32_t firm) noexce
     """Open an account that is not there."""
     cdef AccountLine *line
     cdef int purse
-    if cpx_grow(<void **>&core.accounts, &core.accounts_capacity, <unsigned long long>core.accounts_used + 1, sizeof(AccountLine)):
+    if cpx_grow(<void **>&core.accounts, &core.accounts_capacity, <uint64_t>core.accounts_used + 1,
+                sizeof(AccountLine)):
         return -1
     if map_reserve(&core.account_map, 1):
         return -1
@@ -259,8 +382,7 @@ cdef inline int op_set_fee(Core *core, const Command *c) noexcept nogil:
 
 
 cdef inline int op_list_book(Core *core, const Command *c) noexcept nogil:
-    cdef uint32_t at = map_get(&core.book_map, c.book)
-    cdef BookLine *book
+    cdef uint32_t at = book_find(core, c.book)
     if c.reserved or c.aux < 0 or c.aux > <int64_t>NONE:
         return reject(core, c, CPX_REJECT_INVALID_FIELD)
     if not price_valid(c.price):
@@ -278,9 +400,9 @@ cdef inline int op_list_book(Core *core, const Command *c) noexcept nogil:
 
 
 cdef inline bint is_open(const BookLine *book) noexcept nogil:
-    """Whether a book is part of the state: listed, or unlisted with an order in it."""
+    """Whether a book is part of the state: listed, or unlisted with an order in it or set up."""
     return book.state == BOOK_LISTED or (
-        book.state == BOOK_UNLISTED and (book.sides[0].n_orders > 0 or book.sides[1].n_orders > 0))
+        book.state == BOOK_UNLISTED and (book.n_orders[0] > 0 or book.n_orders[1] > 0 or book.rules != NONE))
 
 
 cdef inline int list_book(
@@ -289,19 +411,21 @@ cdef inline int list_book(
     """List a book that is not open. An idle unlisted line of that id is taken over with its positions."""
     cdef uint32_t at
     cdef BookLine *book
-    if book_reserve(core) or (group and group_reserve(core)):
+    if book_reserve(core) or (group and group_reserve(core)) or (gate_ns and gates_reserve(core)):
         return -1
-    at = map_get(&core.book_map, book_id)
+    at = book_find(core, book_id)
     if at == NONE:
         at = book_open(core, book_id)
     book = book_at(core, at)
     book.value_micro = value_micro
-    book.max_order = max_order
+    book.max_product = CPX_MAX_MONEY_MICRO // value_micro
+    book.is_capped = max_order != 0
+    book.max_lots = max_order if max_order else CPX_MAX_QTY_LOTS
     book.gate_ns = gate_ns
     book.group = group
     book.state = BOOK_LISTED
-    if gate_ns and gate_ns < core.next_gate_ns:
-        core.next_gate_ns = gate_ns
+    if gate_ns:
+        gates_add(core, at)
     if group:
         group_join(core, group)
     return 0

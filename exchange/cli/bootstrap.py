@@ -46,6 +46,7 @@ class Place:
         self.log = os.path.join(self.venv, "cpx-install.log")
         self.stamp = os.path.join(self.venv, "cpx-stamp.json")
         self.dev_stamp = os.path.join(self.venv, "cpx-stamp-dev.json")
+        self.peers_stamp = os.path.join(self.venv, "cpx-stamp-bench.json")
         self.dev_unfinished = os.path.join(self.venv, "cpx-dev-unfinished")
         self.lock = os.path.join(root, ".venv.lock")
 
@@ -126,6 +127,15 @@ def needs_dev(arguments: list[str]) -> bool:
 
 def dev_is_stale(place: Place, want: dict[str, object]) -> bool:
     return read_json(place.dev_stamp).get("project") != want["project"]
+
+
+def needs_peers(arguments: list[str]) -> bool:
+    """Whether the command compares the engine with others, which nothing else installs."""
+    return arguments[:2] == ["bench", "core"] and needs_dev(arguments)
+
+
+def peers_are_stale(place: Place, want: dict[str, object]) -> bool:
+    return read_json(place.peers_stamp).get("project") != want["project"]
 
 
 # --- what the compiler needs ------------------------------------------------------------------------------
@@ -299,6 +309,15 @@ def install_dev(place: Place, steps: Steps, want: dict[str, object]) -> None:
     os.unlink(place.dev_unfinished)
 
 
+def install_peers(place: Place, steps: Steps, want: dict[str, object]) -> None:
+    """Never a reason to stop: without its peer the benchmark says so and measures the rest."""
+    requirements = project_table(place)["optional-dependencies"]["bench"]
+    # Whole, whatever a killed run has left.
+    how = ("install", "--prefer-binary", "--no-deps", "--force-reinstall", "--retries", "1")
+    if steps.pip("peers for the benchmark", *how, *constraint(place), *requirements):
+        write_json(place.peers_stamp, {"project": want["project"]})
+
+
 def constraint(place: Place) -> list[str]:
     return ["--constraint", os.path.join(place.root, "constraints.txt")]
 
@@ -422,13 +441,19 @@ def prepare(place: Place, arguments: list[str], lock_fd: int) -> None:
         write_json(place.stamp, want)
     if needs_dev(arguments) and dev_is_stale(place, want):
         install_dev(place, steps, want)
+    if needs_peers(arguments) and peers_are_stale(place, want):
+        install_peers(place, steps, want)
 
 
 def start(arguments: list[str], place: Place) -> None:
     command = arguments[0] if arguments else ""
     want = wanted(place)
-    stale = stale_part(place, want, retry=command == "doctor")
-    if stale or (needs_dev(arguments) and dev_is_stale(place, want)):
+    is_stale = (
+        stale_part(place, want, retry=command == "doctor") != ""
+        or (needs_dev(arguments) and dev_is_stale(place, want))
+        or (needs_peers(arguments) and peers_are_stale(place, want))
+    )
+    if is_stale:
         with Lock(place.lock) as lock_fd:
             prepare(place, arguments, lock_fd)
     # -P: a folder named exchange in the caller's directory must not be taken for ours.

@@ -1,4 +1,5 @@
 /* The records of the matching core for C: 64 bytes each, little endian, no padding; the numbers they carry, and the caps.
+ * At the end: what a C program calls. matching_core_api.h gets it that table; docs/guides/c.md has an example.
  *
  * matching_core/records.py, enums.py and limits.py are the one definition; tests/matching_core/test_records.py compiles
  * this header and asserts every size, offset and number against them.
@@ -266,5 +267,87 @@ enum { /* ExpireReason */
 #define CPX_MAX_SLICES INT64_C(1000)
 #define CPX_OUTSIDE_ACCOUNT INT64_C(0)
 #define CPX_PPM INT64_C(1000000)
+
+/* views.py */
+#define CPX_MAX_ORDERS UINT32_C(16000000)
+#define CPX_MAX_SEQ INT64_C(9223372036854775807)
+
+/* What a C program calls. No function here needs Python, holds its lock or makes one of its objects. A call takes as
+ * long as its own work and ends; an engine belongs to one thread at a time, engines share nothing. NULL and numbers out
+ * of range are answered as stated and change nothing.
+ */
+
+typedef struct cpx_engine cpx_engine; /* all books and accounts of one venue */
+
+typedef struct cpx_quote { /* displayed; 0 where a side is empty */
+    int64_t bid_price;
+    uint64_t bid_qty;
+    int64_t ask_price;
+    uint64_t ask_qty;
+} cpx_quote;
+
+typedef struct cpx_level {
+    int64_t price;
+    uint64_t qty;    /* displayed lots */
+    uint64_t orders; /* that display some */
+} cpx_level;
+
+typedef struct cpx_order { /* one live order as it stands now */
+    uint64_t order_id;
+    uint64_t client_ref;
+    int64_t price;
+    int64_t qty;        /* the total: what is filled plus what is open */
+    int64_t leaves;
+    int64_t expiry_ns;  /* 0 unless GTD */
+    int64_t hold_micro; /* 0 for sells and where funds are not checked */
+    int64_t aux;        /* ICEBERG: peak, MIN_QTY: minimum, AUCTION_ONLY: CPX_CALL_* it is for, else 0 */
+    int64_t shown;      /* ICEBERG: lots that are displayed now, else 0 */
+    uint32_t book;
+    uint32_t account;
+    uint8_t side;
+    uint8_t order_type;
+    uint8_t tif;
+    uint8_t flags;
+    uint8_t stp;        /* that it has as a taker; 0 = the book's own */
+    uint8_t unused[3];  /* 0 */
+} cpx_order;
+
+/* A release that adds functions appends them and keeps the version; the version grows when one changes or goes. */
+#define CPX_API_VERSION UINT32_C(1)
+
+typedef struct cpx_api {
+    uint32_t struct_size; /* of the table in the engine: at least that of this header, or the engine is older */
+    uint32_t version;     /* CPX_API_VERSION of the engine */
+
+    /* An empty engine for at most max_orders live orders (1 to CPX_MAX_ORDERS). NULL: no memory, or max_orders is out
+     * of range. check_funds: accounts, holds and capacity are checked. listed_only: books must be listed first. */
+    cpx_engine *(*create)(uint32_t max_orders, int check_funds, int listed_only);
+    void (*destroy)(cpx_engine *engine);
+
+    /* Applies commands in order; command i has the number first_seq + i * seq_step, at most CPX_MAX_SEQ. Returns how
+     * many were applied: all, unless memory ran out: the next one has then changed nothing and can be sent again.
+     * Arguments that cannot be: 0, and none is applied. */
+    uint64_t (*process)(cpx_engine *engine, const cpx_command *commands, uint64_t count, uint64_t first_seq,
+                        uint64_t seq_step);
+
+    /* The events of the last process call, in order; they belong to the engine and stay until its next process or
+     * destroy. count may be NULL. */
+    const cpx_event *(*events)(const cpx_engine *engine, uint64_t *count);
+
+    /* 1, or 0 with zeros in out: the book is not open. An open book is listed, set up, or has an order. */
+    int (*top)(const cpx_engine *engine, uint32_t book, cpx_quote *out);
+
+    /* Fills out with the best levels of a side, best first; returns how many, at most `levels`. */
+    uint32_t (*depth)(const cpx_engine *engine, uint32_t book, uint8_t side, cpx_level *out, uint32_t levels);
+
+    /* 1, or 0 with zeros in out: no live order has this id. */
+    int (*order)(const cpx_engine *engine, uint64_t order_id, cpx_order *out);
+
+    /* Fills purses[CPX_BUCKETS], micro-yuan in the order of CPX_BUCKET_*. 1, or 0 with zeros: an unknown account. */
+    int (*balance)(const cpx_engine *engine, uint32_t account, int64_t *purses);
+
+    uint64_t (*n_orders)(const cpx_engine *engine); /* live orders */
+    int64_t (*now_ns)(const cpx_engine *engine);    /* the venue's time: the aux of the last ADVANCE_TIME */
+} cpx_api;
 
 #endif

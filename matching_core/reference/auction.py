@@ -60,7 +60,8 @@ def figures(book: Book) -> Figures:
     found = [each for each in found if each.volume == volume]  # U2
     least = min(abs(each.surplus) for each in found)
     found = [each for each in found if abs(each.surplus) == least]  # U3
-    price = _choose(found, book.rules)
+    price = _choose(found, book.rules)  # with MIDPOINT it may lie between two limits, where market orders add volume
+    volume = min(demand.at(price), supply.at(price))
     return Figures(price, clamp_count(volume), clamp_count(demand.at(price) - supply.at(price)))
 
 

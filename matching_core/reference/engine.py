@@ -8,6 +8,7 @@ What they do: `matching`, `auction`, `stp`, `bands`. What they keep: `book`, `qu
 """
 
 from dataclasses import asdict
+from operator import index as as_int
 
 from ..enums import Kind, Op, RejectReason, Side
 from ..intake import fit
@@ -48,6 +49,9 @@ class Engine:
             **setup.handlers(self),
             **sweeps.handlers(self),
         }
+
+    def prefault(self, orders: int) -> None:
+        """Take the memory of so many live orders now; the compiled engine does, here there is none to take."""
 
     # --- commands in, events out ---
 
@@ -139,6 +143,7 @@ class Engine:
 
     def depth(self, book: int, levels: int = 10) -> tuple[list, list]:
         """(bids, asks), each a list of (price, lots, orders), best first."""
+        levels = as_int(levels)
         found = self.open_books.get(book)
         return (found.depth(Side.BUY, levels), found.depth(Side.SELL, levels)) if found else ([], [])
 

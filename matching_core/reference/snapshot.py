@@ -144,6 +144,7 @@ def _are_marks_fair(o: LiveOrder) -> bool:
     if o.flags & OrderFlag.STANDBY and o.side != Side.SELL:
         return False
     if o.is_iceberg:
-        return not o.flags & OrderFlag.MIN_QTY and 1 <= o.shown <= min(o.aux, o.leaves) and o.qty <= o.aux * MAX_SLICES
+        is_peak_fair = o.aux <= MAX_QTY_LOTS and o.qty <= o.aux * MAX_SLICES
+        return not o.flags & OrderFlag.MIN_QTY and is_peak_fair and 1 <= o.shown <= min(o.aux, o.leaves)
     is_aux_fair = 1 <= o.aux <= MAX_QTY_LOTS if o.flags & OrderFlag.MIN_QTY else o.aux == 0
     return is_aux_fair and o.shown == 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matching_core.enums import Op, TimeInForce
+from matching_core.enums import Kind, Op, TimeInForce
 from matching_core.records import Command
 
 LATER_OPS = {op for op in Op if op in (Op.MASS_CANCEL, Op.SET_PHASE, Op.UNCROSS) or op >= Op.SET_BOOK}
@@ -179,3 +179,35 @@ def test_a_batch_of_one_equals_one_batch(engine_class, stream, flavour):
     singles = b"".join(bytes(many.process(command, first_seq=5 + i)) for i, command in enumerate(commands))
     assert events == singles
     assert one_batch.snapshot() == many.snapshot()
+
+
+@pytest.mark.parametrize("listed_only", [False, True])
+def test_a_batch_in_which_a_book_closes_and_comes_again_is_as_single_commands(
+    reference_class, compiled_class, listed_only
+):
+    listing = Command(op=Op.LIST_BOOK, book=7, price=1, qty=9, expiry_ns=50)
+    order = Command(op=Op.NEW, book=7, order_id=1, price=5, qty=3)
+    closing = Command(op=Op.ADVANCE_TIME, aux=60)
+    again = Command(op=Op.LIST_BOOK, book=7, price=1, qty=2)
+    batch = [order, closing, order._replace(order_id=2), again, order._replace(order_id=3, qty=2), order._replace(order_id=4)]
+    told = []
+    for engine_class in (reference_class, compiled_class):
+        engine = engine_class(listed_only=listed_only)
+        engine.process(listing.pack())
+        told.append(bytes(engine.process(b"".join(command.pack() for command in batch))))
+        engine.check()
+        told.append(engine.state_hash())
+    assert told[:2] == told[2:]
+
+
+def test_ids_far_apart_that_want_the_same_place_are_told_apart(engine_class):
+    engine = engine_class()
+    far = 2**53 + 1
+    engine.submit(Op.NEW, order_id=69, price=10**12, qty=10)
+    engine.submit(Op.NEW, order_id=1, tif=TimeInForce.IOC, price=96, qty=8)
+    engine.submit(Op.NEW, order_id=far, price=1_048_583, qty=10)
+    engine.check()
+    assert {engine.order(each).order_id for each in (69, far)} == {69, far} and engine.order(1) is None
+    for order_id in (far, 69):
+        assert engine.submit(Op.CANCEL, order_id=order_id)[0].kind == Kind.CANCELED
+        engine.check()
