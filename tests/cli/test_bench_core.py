@@ -17,6 +17,8 @@ from typer.testing import CliRunner  # noqa: E402
 from exchange.cli import bench_core, bench_core_figures, bootstrap  # noqa: E402
 from exchange.cli.main import app  # noqa: E402
 
+pytestmark = pytest.mark.slow  # the benchmark starts programs of its own
+
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ("bench", "core", "--count", "1000", "--rounds", "1", "--only", "mixed")
 KEYS = {

@@ -13,6 +13,8 @@ from matching_core import views
 from matching_core.enums import Kind, Op, Side
 from matching_core.records import COMMAND, Command, unpack_events
 
+pytestmark = pytest.mark.slow  # C programs are compiled
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 GUIDE = (ROOT / "docs" / "guides" / "c.md").read_text(encoding="utf-8")

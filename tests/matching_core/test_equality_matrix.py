@@ -15,6 +15,8 @@ from exchange.cli import bootstrap
 from exchange.cli.test import DEBUG_LIB, DEBUG_SOURCES, DEBUG_STAMP
 from matching_core.records import unpack_commands
 
+pytestmark = pytest.mark.slow  # every pair of ways to the same state plays a whole flow
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 FLAVOURS = pytest.mark.parametrize("flavour", range(4))

@@ -187,6 +187,7 @@ def test_a_sweep_of_any_length_is_one_command(engine_class):
     engine.check()
 
 
+@pytest.mark.slow
 def test_an_engine_goes_on_when_most_of_its_orders_have_ended_at_once(engine_class):
     """The compiled engine gives memory back then; ids, levels and extras of the others must not notice."""
     engine = engine_class()

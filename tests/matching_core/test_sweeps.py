@@ -224,6 +224,7 @@ def test_one_step_in_time_ends_orders_first_and_then_books_by_id(sweep_class):
     assert engine.books() == []
 
 
+@pytest.mark.slow
 def test_books_come_and_go_for_weeks_and_leave_nothing_behind(sweep_class):
     """20,000 books of 168 hours each, 24 new ones an hour: the hour of the week is their group, some live on for two."""
     engine = sweep_class(max_orders=4_000, check_funds=True)
