@@ -7,7 +7,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from .auction cimport indicate
 from .book cimport events_reserve
-from .core cimport TRIM_EVENTS, core_trim, events_begin
+from .core cimport TRIM_EVENTS, core_trim
 from .orders cimport op_cancel, op_change, op_new, op_reduce, reject
 from .phases cimport op_set_phase, op_uncross
 from .plain cimport SPARE_EVENTS, Ahead, plain
@@ -151,7 +151,6 @@ cdef inline uint64_t run(
     """Apply a batch; returns how many commands were applied: all of them unless memory ran out."""
     cdef Command turn
     cdef uint64_t i
-    events_begin(core)
     if not core.check_funds:
         return run_plain(core, commands, n, first_seq, step)
     for i in range(n):

@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset
 from .accounts cimport account_find, order_hold
 from .batch cimport run
 from .book cimport book_at, book_of, ext_at, order_at, order_displayed
-from .core cimport core_free, core_init
+from .core cimport core_free, core_init, events_begin
 from .directory cimport book_find, order_find
 from .ladder cimport ladder_below, ladder_level, level_at, price_key
 from .types cimport CPX_SIDE_BUY, CPX_SIDE_SELL, NONE, AccountLine, BookLine, Command, Core, Event, Ext, OrderSlot
@@ -98,7 +98,7 @@ cdef inline uint64_t api_process(
     cdef Core *core = <Core *>engine
     if core == NULL:
         return 0
-    core.n_events = 0
+    events_begin(core)
     if commands == NULL or not is_sequence(first_seq, seq_step, count):
         return 0
     return run(core, commands, count, first_seq, seq_step)

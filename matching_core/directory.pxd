@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from .hashmap cimport map_get, map_put, map_remove, map_reserve
-from .types cimport CPX_CHECK, NONE, PAGE_IDS, BookLine, Core, cpx_grow, cpx_likely, cpx_unlikely
+from .types cimport CPX_CHECK, NONE, PAGE_IDS, Core, cpx_grow, cpx_likely, cpx_unlikely
 
 cdef enum:
     RING_FIRST = 4_096  # pages that the ring of an empty engine has places for

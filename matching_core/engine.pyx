@@ -123,7 +123,6 @@ cdef class Engine:
              c.qty, c.aux, c.expiry_ns, c.client_ref) = fitted
         self.idle()  # once more: Python code ran in between
         self.begin(core)
-        events_begin(core)
         core.seq = number
         if events_reserve(core, SPARE_EVENTS) or (reject(core, &c, misfit) if misfit else apply(core, &c)):
             raise MemoryError("no memory for the command; nothing has changed")
@@ -145,7 +144,7 @@ cdef class Engine:
 
     cdef void begin(self, Core *core) noexcept:
         """Start a batch with an empty buffer: our own, or one that an Events gave back."""
-        core.n_events = 0
+        events_begin(core)
         if core.events == NULL:
             self.pool.take(&core.events, &core.events_capacity)
 

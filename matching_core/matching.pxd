@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from .accounts cimport are_one_firm, order_hold
 from .book cimport (
-    book_at, book_of, emit, ext_at, is_iceberg, order_at, order_free, order_front, order_minimum, rules_of,
+    book_at, book_of, emit, ext_at, order_at, order_free, order_front, order_minimum, rules_of,
 )
 from .ladder cimport KEY_SPAN, ladder_below, ladder_level, level_at, price_key
 from .phases cimport call_volatility, phase_of

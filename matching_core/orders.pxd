@@ -16,8 +16,7 @@ from .book cimport (
     order_register, order_reserve, order_take, reject, rules_of,
 )
 from .directory cimport book_find, order_find
-from .ladder cimport price_key
-from .matching cimport first_tradable, is_limit_outside, may_rest, stp_mode, work
+from .matching cimport first_tradable, is_limit_outside, may_rest, work
 from .phases cimport phase_of
 from .queue cimport queue_leave, reserve_change, shrink, tell, withdraw
 from .types cimport *

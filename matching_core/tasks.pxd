@@ -5,7 +5,7 @@ everybody else's orders are passed over and keep their priority. The fee continu
 earlier legs, so the split into legs does not matter. `reference/tasks.py` is the rulebook.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from .accounts cimport (
     account_find, asks_sorted, count_trade, held_free, is_blocked, may_trade, position_make, position_reserve, post,
