@@ -48,11 +48,13 @@ from clients.own import Position
 from clients.session import Sent
 from clients.times import H
 from clients.trading import AsyncClient, Client
+from clients.views import DemandLook, LaneLook
 
 __all__ = [
     "AsyncBook", "AsyncClient", "AsyncPlaced", "AuthenticationError", "BadAnswer", "Book", "Client", "ConfigError",
-    "CpxError", "Denied", "DuplicateId", "ExchangeError", "ExchangeNotAvailable", "Expired", "H", "InsufficientFunds",
-    "InvalidOrder", "InvalidRequest", "KeyReused", "Level", "NetworkError", "NotFilled", "NotFound", "NotSupported",
-    "OrderNotFound", "OrderStatusUnknown", "PermissionDenied", "Placed", "Position", "Preview", "Progress", "RateLimited",
-    "Rejected", "RequestTimeout", "Resync", "Sent", "ServerFault", "StaleBook", "Top", "UnknownInstrument",
+    "CpxError", "DemandLook", "Denied", "DuplicateId", "ExchangeError", "ExchangeNotAvailable", "Expired", "H",
+    "InsufficientFunds", "InvalidOrder", "InvalidRequest", "KeyReused", "LaneLook", "Level", "NetworkError",
+    "NotFilled", "NotFound", "NotSupported", "OrderNotFound", "OrderStatusUnknown", "PermissionDenied", "Placed",
+    "Position", "Preview", "Progress", "RateLimited", "Rejected", "RequestTimeout", "Resync", "Sent", "ServerFault",
+    "StaleBook", "Top", "UnknownInstrument",
 ]  # fmt: skip

@@ -64,6 +64,25 @@ def operation_of(name: str) -> Operation:
     return found
 
 
+def in_words(terms: Mapping[str, Any]) -> dict[str, Any]:
+    """Terms of a task as the wire says them: a speed per chip, and steps that were written short."""
+    given = dict(terms)
+    chips, steps = given.get("chips"), given.get("steps")
+    if isinstance(chips, Mapping) and "chip" not in chips:
+        given["chips"] = [{"chip": chip, "factor": factor} for chip, factor in chips.items()]
+    if steps:
+        given["steps"] = [_step(step) for step in steps]
+    return given
+
+
+def _step(step: Any) -> Any:
+    """8.50, or (9, from when), or as the wire has it."""
+    if isinstance(step, list | tuple):
+        limit, at = step
+        return {"limit": limit, "at": at}
+    return step if isinstance(step, Mapping | Struct) else {"limit": step}
+
+
 def new_id() -> str:
     """An id that nobody has used: 32 characters."""
     return uuid.uuid4().hex

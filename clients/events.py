@@ -29,11 +29,25 @@ class Relaxed(Model, frozen=True, kw_only=True):
     instrument: str
 
 
+class TaskPart(Model, frozen=True, kw_only=True):
+    """A part of what a task has bought: the same cards at one site in hours one after the other, from `instrument` on."""
+
+    site: str
+    instrument: str
+    hours: Decimal
+    cards: Decimal
+    cost: Decimal  # without moving data and fee
+    is_block: bool  # from a block offer
+
+
 class TaskUpdate(Private, frozen=True, kw_only=True, tag="task"):
-    """A task was accepted, waits, was filled (wholly or in part), expired or was canceled."""
+    """A task was accepted, amended, waits, has a higher limit, was filled (wholly or in part), expired or was canceled.
+
+    budget, hold: at its entry and when it was amended; budget alone where a step has raised it (RT9).
+    """
 
     client_order_id: str
-    status: str  # accepted | waiting | partly_filled | filled | expired | canceled
+    status: str  # accepted | amended | waiting | stepped | partly_filled | filled | expired | canceled
     hold: Decimal | None = None
     site: str = ""
     instrument: str = ""
@@ -48,6 +62,9 @@ class TaskUpdate(Private, frozen=True, kw_only=True, tag="task"):
     reason: str = ""
     binding: str = ""
     relaxations: tuple[Relaxed, ...] = ()
+    budget: Decimal | None = None
+    keeps_place: bool = False  # amended: as old as it was (RT8)
+    parts: tuple[TaskPart, ...] = ()  # of a fill; together all of it
 
 
 class OrderUpdate(Private, frozen=True, kw_only=True, tag="order"):

@@ -9,10 +9,12 @@ from collections.abc import AsyncGenerator
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
+import msgspec
+
+from clients.build import in_words
 from clients.core import Core
-from clients.errors import NotFilled, NotFound, RequestTimeout
+from clients.errors import NotFilled, NotFound, NotSupported, RequestTimeout
 from clients.models import Ack, Offer, Order, Task
-from clients.times import Number
 from clients.twin import Runner, Sync, both, both_iter
 
 Kind = Literal["task", "order", "offer"]
@@ -153,9 +155,21 @@ class _Handle:
         return await self._core.take_back()
 
     @both
-    async def amend(self, *, price: Number, cards: Number) -> Ack:
-        """A new price and a new total size of an order or an offer."""
-        return await self._core.change(price, cards)
+    async def amend(self, **changes: Any) -> Ack:
+        """What is to change: price and cards of an order or an offer (both), any terms of a waiting task.
+
+        >>> bid.amend(price="5.10", cards=6)
+        >>> task.amend(price_cap="9.00")
+        """
+        return await self._core.change(changes)
+
+
+def _drop_the_other(before: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Of two terms that exclude each other the new one counts."""
+    for pair in (("price_cap", "budget"), ("cards", "pflops_hours")):
+        for new, old in (pair, pair[::-1]):
+            if changes.get(new) is not None and old not in changes:
+                before[old] = None
 
 
 def _why_not(last: Progress) -> str:
@@ -216,12 +230,22 @@ class AsyncPlaced(_Handle):
         name = {"task": "cancel_task", "order": "cancel_order", "offer": "withdraw_offer"}[self.placed_kind]
         return await self.client.do(name, self._own())
 
-    async def change(self, price: Number, cards: Number) -> Ack:
+    async def change(self, changes: dict[str, Any]) -> Ack:
         """See amend()."""
         if self.placed_kind == "task":
-            raise TypeError("a task cannot be amended; cancel it and buy again")
+            return await self.change_terms(changes)
         name = "amend_order" if self.placed_kind == "order" else "amend_offer"
-        return await self.client.do(name, self._own(price=price, cards=cards))
+        return await self.client.do(name, self._own(**changes))
+
+    async def change_terms(self, changes: dict[str, Any], idempotency_key: str | None = None) -> Ack:
+        """New terms of a waiting task, beside those that stay."""
+        row = await self.client.ask("task", Task, self._own())
+        if row.terms is None:
+            raise NotSupported(f"this SDK does not understand all terms of {self.placed_id!r}; use one as new as the exchange")
+        before = msgspec.structs.asdict(row.terms)
+        _drop_the_other(before, changes)
+        given = {**before, **in_words(changes), **self._own()}
+        return await self.client.do("amend_task", given, idempotency_key=idempotency_key)
 
 
 class Placed(Sync, _Handle):

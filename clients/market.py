@@ -6,10 +6,11 @@ from clients.book import AsyncBook, Book
 from clients.core import Core
 from clients.events import PrivateEvent
 from clients.live import Resync, follow_events, follow_trades, rest_filter
-from clients.models import Catalogue, Depth, Family, Health, Lane, Price, Trade, Venue
+from clients.models import Catalogue, Demand, Depth, Family, Health, Lane, Price, Trade, Venue
 from clients.models_operator import ErrorEntry, Errors, Limit, Limits
 from clients.times import Number, Timely
 from clients.twin import both, both_as, both_iter
+from clients.views import DemandLook, LaneLook, follow_demand, follow_lane
 
 
 class Market:
@@ -61,12 +62,17 @@ class Market:
         self, *, access_region: str, chips: str | Sequence[str], period_start: Timely, max_latency_ms: Number | None = None,
         min_green: Number | None = None, levels: int = 20,
     ) -> Lane:  # fmt: skip
-        """Everything a need could use in one period, cheapest first; indicative."""
+        """Everything a need could use in one period, cheapest first: books and block offers; indicative."""
         given = {
             "access_region": access_region, "chips": chips, "period_start": period_start, "max_latency_ms": max_latency_ms,
             "min_green": min_green, "levels": levels,
         }  # fmt: skip
         return await self._core.ask("lane", Lane, given)
+
+    @both
+    async def demand(self, *, chip: str | None = None, access_region: str | None = None) -> Demand:
+        """What waiting tasks would buy, in cells of at least three firms each; at most a second old."""
+        return await self._core.ask("demand", Demand, {"chip": chip, "access_region": access_region})
 
     @both_iter
     async def past_trades(self, pattern: str = "*", *, after: str | None = None) -> AsyncGenerator[Trade]:
@@ -89,6 +95,28 @@ class Market:
             yield price
 
     # --- as it happens ---
+
+    @both_iter
+    async def follow_lane(
+        self, *, access_region: str, chips: str | Sequence[str], period_start: Timely, max_latency_ms: Number | None = None,
+        min_green: Number | None = None,
+    ) -> AsyncGenerator[LaneLook]:  # fmt: skip
+        """The lane view now and whenever it has changed, at most once a second; ends with the period's gate."""
+        given = {
+            "access_region": access_region, "chips": chips, "period_start": period_start, "max_latency_ms": max_latency_ms,
+            "min_green": min_green, "levels": 1,
+        }  # fmt: skip
+        topic = (await self._core.ask("lane", Lane, given)).topic
+        async for look in follow_lane(self._core, topic):
+            yield look
+
+    @both_iter
+    async def follow_demand(
+        self, *, chip: str | None = None, access_region: str | None = None
+    ) -> AsyncGenerator[DemandLook]:
+        """The demand table, or a part of it, now and whenever that has changed, at most once a second."""
+        async for look in follow_demand(self._core, chip, access_region):
+            yield look
 
     @both_as(Book)
     async def watch_book(self, instrument: str, timeout_s: float = 10) -> AsyncBook:

@@ -66,7 +66,21 @@ def converter(hint: Any) -> Convert:
         return _model(hint)
     if isinstance(hint, type) and issubclass(hint, tuple):
         return _named(hint)
+    if isinstance(hint, type) and issubclass(hint, Struct):
+        return _terms(hint)
     return _same
+
+
+def _terms(kind: type[Struct]) -> Convert:
+    """A struct of the wire that may be sent again; None where it has what this SDK does not know and so could not repeat."""
+
+    def read(value: Any) -> Struct | None:
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError:
+            return None
+
+    return read
 
 
 def _same(value: Any) -> Any:

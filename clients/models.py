@@ -8,8 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from clients.events import PrivateEvent, Relaxed
+from clients.events import PrivateEvent, Relaxed, TaskPart
 from clients.model import Model
+from exchange.protocol.requests import TaskTerms
 
 
 class Level(NamedTuple):
@@ -144,6 +145,7 @@ class Link(Model, frozen=True, kw_only=True):
     to_region: str
     price_per_gb: Decimal
     mbit_per_s: int
+    mb_per_hour: int  # RT7: 0 = no limit
 
 
 class Catalogue(Model, frozen=True, kw_only=True):
@@ -168,26 +170,58 @@ class Depth(Model, frozen=True, kw_only=True):
 
 
 class LaneLevel(Model, frozen=True, kw_only=True):
-    """One price of a lane view."""
+    """One price of a lane view: of a book, or of a block offer, which takes no less than its minimum (MB3)."""
 
     price: Decimal
     cards: Decimal
+    total_cards: Decimal  # of this level and all before it
     instrument: str
+    family: str
     site: str  # "" for what stands in books
     is_block: bool
-    min_cards: Decimal | None
+    min_cards: Decimal
+    min_hours: Decimal
     rtt_ms: Decimal
 
 
 class Lane(Model, frozen=True, kw_only=True):
-    """What a need could use in one period, cheapest first; indicative. seq = the venue's."""
+    """What a need could use in one period, cheapest first; indicative. seq = the venue's.
+
+    Prices are those of the providers: moving data is in none of them. topic: the name of this view on the socket's `lane`.
+    """
 
     seq: int
     epoch: int
     ts: datetime
     ts_ns: int
+    topic: str
     period_start: datetime
     items: tuple[LaneLevel, ...]
+
+
+class DemandCell(Model, frozen=True, kw_only=True):
+    """Card-hours that waiting tasks of at least three firms would buy (DI2, DI3), under their first chip.
+
+    latency_class: the slowest that serves them, BE where any does. deadline_hours: 6, 24, 72 or 168. price: yuan per card-hour
+    of `chip` that they would pay at least, moving their data taken off.
+    """
+
+    chip: str
+    access_region: str
+    latency_class: str
+    deadline_hours: int
+    price: Decimal
+    card_hours: Decimal
+
+
+class Demand(Model, frozen=True, kw_only=True):
+    """The demand table as it was last made, at most once a second. seq = the venue's then."""
+
+    seq: int
+    epoch: int
+    ts: datetime
+    ts_ns: int
+    items: tuple[DemandCell, ...]
 
 
 class Trade(Model, frozen=True, kw_only=True):
@@ -253,6 +287,7 @@ class Quote(Model, frozen=True, kw_only=True):
     as_of: datetime
     as_of_ns: int
     seq: int
+    parts: tuple[TaskPart, ...] = ()  # what it would buy, as a fill tells it
 
 
 class Task(Model, frozen=True, kw_only=True):
@@ -283,6 +318,8 @@ class Task(Model, frozen=True, kw_only=True):
     message: str
     binding: str
     relaxations: tuple[Relaxed, ...]
+    pflops_hours: Decimal | None = None  # where it was asked for so
+    terms: TaskTerms | None = None  # all that was asked for; not in lists, nor where this SDK is older than the exchange
 
 
 class TaskPage(Page, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ class Participant(Model, frozen=True, kw_only=True):
     participant: str
     firm: str
     alpha_ppm: int
+    may_use_emergency: bool
 
 
 class ParticipantPage(Page, frozen=True, kw_only=True):

@@ -46,11 +46,23 @@ class Operating:
 
     @both
     async def add_participant(
-        self, participant: str, *, firm: str | None = None, alpha_ppm: int = 0, idempotency_key: str | None = None
-    ) -> Ack:
+        self, participant: str, *, firm: str | None = None, alpha_ppm: int = 0, may_use_emergency: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Ack:  # fmt: skip
         """A new participant; several may belong to one firm."""
-        given = {"participant": participant, "firm": firm or participant, "alpha_ppm": alpha_ppm}
+        given = {
+            "participant": participant, "firm": firm or participant, "alpha_ppm": alpha_ppm,
+            "may_use_emergency": may_use_emergency,
+        }  # fmt: skip
         return await self._core.do("add_participant", given, idempotency_key=idempotency_key)
+
+    @both
+    async def allow_emergency(
+        self, participant: str, is_allowed: bool = True, *, idempotency_key: str | None = None
+    ) -> Ack:
+        """Whether a participant may buy in the emergency lane (EM5)."""
+        given = {"participant": participant, "is_allowed": is_allowed}
+        return await self._core.do("allow_emergency", given, idempotency_key=idempotency_key)
 
     @both_iter
     async def keys(self) -> AsyncGenerator[Key]:
@@ -126,6 +138,14 @@ class Operating:
         """Opens chip, region, class and power for trading."""
         given = {"chip": chip, "region": region, "latency_class": latency_class, "power": power}
         return await self._core.do("list_family", given, idempotency_key=idempotency_key)
+
+    @both
+    async def set_power_prices(
+        self, region: str, *, start: Timely, prices: Sequence[Number], idempotency_key: str | None = None
+    ) -> Ack:
+        """Power prices of a region, yuan per kWh, one per period from `start` on; offers that follow power change with them."""
+        given = {"region": region, "start": start, "prices": prices}
+        return await self._core.do("set_power_prices", given, idempotency_key=idempotency_key)
 
     # --- clock and settlement ---
 

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 
 import msgspec
 
-from clients.build import new_id, operation_of
+from clients.build import in_words, new_id, operation_of
 from clients.core import Core
 from clients.errors import CpxError, InvalidRequest, NetworkError, NotFound, OrderNotFound
 from clients.handles import AsyncPlaced, Kind, Placed, Progress
@@ -22,11 +22,15 @@ class Terms(TypedDict, total=False):
     """What a buyer wants done; needed: access_region, chips, cards, hours, deadline, and price_cap or budget.
 
     chips: one code, several, or {code: speed against the first}. price_cap: yuan per card-hour, delivered; budget: yuan.
+    pflops_hours instead of cards, with a budget: any of the chips, or any at all, that does so much within `hours`.
+    shape: block, split (min_run: hours of the shortest run), spread (over two sites) or bulk (min_fill: card-hours).
+    steps: limits of an economy task, (limit, (limit, from when), …). is_immediate: now or never, it does not wait.
     """
 
     access_region: str
     chips: str | Sequence[str] | Mapping[str, Number]
     cards: Number
+    pflops_hours: Number | None
     hours: Number
     deadline: Timely
     participant: str | None
@@ -44,6 +48,10 @@ class Terms(TypedDict, total=False):
     on_break: str
     valid_until: Timely | None
     min_fill: Number | None
+    min_run: Number | None
+    steps: Sequence[Number | tuple[Number, Timely] | Mapping[str, Any]]
+    is_immediate: bool
+    slowest_class: str | None
 
 
 class Preview(Quote, frozen=True, kw_only=True):
@@ -91,34 +99,55 @@ class Trading:
         ack = await self._core.submit(operation_of("submit_task"), args)
         return AsyncPlaced(self._core, "task", args.client_order_id, ack, args.participant)
 
+    @both
+    async def amend_task(
+        self, client_order_id: str, *, idempotency_key: str | None = None, **changes: Unpack[Terms]
+    ) -> Ack:
+        """New terms for a waiting task: what is named here changes, the rest stays as it is.
+
+        It keeps its place in the line where it only asks for less: a lower cap, fewer cards, a narrower choice (RT8).
+        """
+        placed = AsyncPlaced(self._core, "task", client_order_id, None, changes.pop("participant", None))
+        return await placed.change_terms(dict(changes), idempotency_key)
+
     @both_as(Placed)
     async def order(
         self, instrument: str, *, price: Number, cards: Number, client_order_id: str | None = None, tif: str = "GTC",
-        expiry: Timely | None = None, participant: str | None = None,
+        expiry: Timely | None = None, participant: str | None = None, or_better: bool = False,
     ) -> AsyncPlaced:  # fmt: skip
-        """A plain bid in one book: yuan per card-hour, cards."""
+        """A plain bid in one book: yuan per card-hour, cards.
+
+        or_better: also from faster classes and green power of the same chip, region and hour, cheapest first (RT3); what is
+        not bought at once waits as a task, not in a book.
+        """
         name = client_order_id or new_id()
         given = {
             "client_order_id": name, "instrument": instrument, "price": price, "cards": cards, "tif": tif, "expiry": expiry,
-            "participant": participant,
+            "participant": participant, "or_better": or_better or None,
         }  # fmt: skip
-        return AsyncPlaced(self._core, "order", name, await self._core.do("place_order", given), participant)
+        kind: Kind = "task" if or_better else "order"
+        return AsyncPlaced(self._core, kind, name, await self._core.do("place_order", given), participant)
 
     # --- selling ---
 
     @both_as(Placed)
     async def offer(
-        self, cards: Number, *, site: str, chip: str, latency_class: str, start: Timely, end: Timely,
+        self, cards: Number, *, site: str, chip: str, latency_class: str, start: Timely, end: Timely | None = None,
         price: Number | None = None, period_prices: Sequence[Number] = (), power: str = "grid", offer_id: str | None = None,
         min_cards: Number | None = None, min_hours: Number | None = None, indivisible_ok: bool = False, notice_min: int = 0,
-        participant: str | None = None,
+        standby: bool = False, price_base: Number | None = None, watts_per_card: int = 0, participant: str | None = None,
     ) -> AsyncPlaced:  # fmt: skip
-        """Offers cards of a site over whole periods, at one price or at one price per period."""
+        """Offers cards of a site over whole periods, at one price or at one price per period.
+
+        Without end it stands until it is withdrawn; period_prices are then those of a UTC day, 0 = not offered. price_base
+        and watts_per_card: a price that follows power. standby: what is unsold at the gate stays for emergency tasks.
+        """
         name = offer_id or new_id()
         given = {
             "offer_id": name, "site": site, "chip": chip, "latency_class": latency_class, "cards": cards, "start": start,
             "end": end, "price": price, "period_prices": period_prices, "power": power, "min_cards": min_cards,
             "min_hours": min_hours, "indivisible_ok": indivisible_ok, "notice_min": notice_min, "participant": participant,
+            "standby": standby, "price_base": price_base, "watts_per_card": watts_per_card,
         }  # fmt: skip
         return AsyncPlaced(self._core, "offer", name, await self._core.do("place_offer", given), participant)
 
@@ -137,11 +166,15 @@ class Trading:
 
     @both
     async def amend_offer(
-        self, offer_id: str, *, price: Number, cards: Number, participant: str | None = None,
+        self, offer_id: str, *, cards: Number, price: Number | None = None, period_prices: Sequence[Number] = (),
+        price_base: Number | None = None, watts_per_card: int = 0, participant: str | None = None,
         idempotency_key: str | None = None,
     ) -> Ack:  # fmt: skip
-        """A new price and size of the unsold hours of an offer."""
-        given = {"offer_id": offer_id, "price": price, "cards": cards, "participant": participant}
+        """New prices, said as in `offer`, and a new size of the unsold hours of an offer."""
+        given = {
+            "offer_id": offer_id, "price": price, "cards": cards, "period_prices": period_prices, "price_base": price_base,
+            "watts_per_card": watts_per_card, "participant": participant,
+        }  # fmt: skip
         return await self._core.do("amend_offer", given, idempotency_key=idempotency_key)
 
     @both
@@ -260,10 +293,7 @@ def _with_acks(fault: CpxError, acks: Sequence[Ack], others: Sequence[CpxError])
 
 
 async def _task_terms(core: Core, client_order_id: str | None, terms: Mapping[str, Any]) -> TaskTerms:
-    given = {**terms, "client_order_id": client_order_id or new_id()}
-    chips = given.get("chips")
-    if isinstance(chips, Mapping) and "chip" not in chips:
-        given["chips"] = [{"chip": chip, "factor": factor} for chip, factor in chips.items()]
+    given = {**in_words(terms), "client_order_id": client_order_id or new_id()}
     made = await core.args(operation_of("submit_task"), given)
     assert isinstance(made, TaskTerms), made
     return made

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from exchange.protocol.answers import Depth
 from exchange.protocol.errors import DoorError
@@ -91,6 +91,10 @@ class Budgets(Protocol):
         """None where it may, and one is used up; else what to answer, with retry_after_s."""
         ...
 
+    def take_hours(self, principal: Principal, hours: int) -> DoorError | None:
+        """The same for hours of an offer that are priced anew (RT8)."""
+        ...
+
 
 class Depths(Protocol):
     """Live books whose seq is that of the socket's depth channel. On the loop only."""
@@ -102,6 +106,10 @@ class Depths(Protocol):
 
     def depth(self, instrument: str, levels: int) -> Depth:
         """A book now; DoorError NOT_FOUND for an instrument that is unknown or closed, BEHIND where it is broken."""
+        ...
+
+    def latest(self, channel: str, topic: str) -> tuple[Any, Any]:
+        """(seq and ts_ns of the last look, all that the view showed); DoorError NOT_FOUND, BEHIND."""
         ...
 
 

@@ -82,6 +82,7 @@ class PublicTrade(PlacedRow):
     period_start_ns: int
     lots: int
     price_micro: int
+    cost_micro: int  # less than price x lots where only twelfths of the period were left (EM2)
     is_block: bool
 
 

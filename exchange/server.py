@@ -35,6 +35,7 @@ from exchange.gateways.rest.app import build_app
 from exchange.gateways.rest.metrics import Metrics, Source
 from exchange.gateways.stream.endpoint import StreamDoor
 from exchange.gateways.stream.session import OPERATIONS_KNOWN
+from exchange.projections.channels import DemandChannel, LaneChannel
 
 
 def limits_from(texts: Sequence[str]) -> DoorLimits:
@@ -81,7 +82,8 @@ class Exchange:
         history = History(self._store)
         desk = Desk(venue)
         desk.remember(history.trades_since(venue.now_ns - GRADE_B_WINDOW_NS))
-        self.market_data = MarketData(venue, sequencer.log.epoch)
+        views = (LaneChannel(venue, settings.limits.lanes), DemandChannel(venue))
+        self.market_data = MarketData(venue, sequencer.log.epoch, channels=views)
         sequencer.add_record_sink(self._store.on_record)
         sequencer.add_sink(self.market_data.on_command)
         self._clock = _clock(settings, venue.now_ns)

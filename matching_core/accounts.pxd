@@ -84,7 +84,7 @@ cdef inline int64_t order_hold(Core *core, const OrderSlot *order, const BookLin
 
 
 cdef inline void hold_resize(AccountLine *account, int64_t change_micro) noexcept nogil:
-    """Move change_micro from CASH to HELD for open orders; a negative change frees."""
+    """Move change_micro from CASH to HELD for open orders and tasks; a negative change frees."""
     account.purses[<int>CPX_BUCKET_CASH] -= change_micro
     account.purses[<int>CPX_BUCKET_HELD] += change_micro
     account.order_holds += change_micro
@@ -93,7 +93,7 @@ cdef inline void hold_resize(AccountLine *account, int64_t change_micro) noexcep
 
 
 cdef inline int64_t held_free(const AccountLine *account) noexcept nogil:
-    """What HELD has above the holds of open orders: the venue's own holds for waiting tasks."""
+    """What HELD has above the holds of open orders and waiting tasks."""
     return account.purses[<int>CPX_BUCKET_HELD] - account.order_holds
 
 
@@ -190,6 +190,13 @@ cdef inline int position_reserve(Core *core) noexcept nogil:
                     sizeof(PositionLine)):
             return -1
     return map_reserve(&core.position_map, 1)
+
+
+cdef inline int positions_reserve(Core *core, uint64_t n) noexcept nogil:
+    """Room for so many more position records."""
+    if cpx_grow(<void **>&core.positions, &core.positions_capacity, core.positions_used + n, sizeof(PositionLine)):
+        return -1
+    return map_reserve(&core.position_map, n)
 
 
 cdef inline PositionLine *position_make(Core *core, uint32_t account, BookLine *book) noexcept nogil:

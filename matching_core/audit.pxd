@@ -10,6 +10,7 @@ from libc.stdlib cimport calloc, free
 
 from .accounts cimport is_blocked, is_killed, pair
 from .audit_cover cimport Audit, audit_accounts, audit_capacities, audit_cover, audit_positions, fail
+from .audit_market cimport audit_market
 from .book cimport book_at, ext_at, heap_before, is_iceberg, is_special
 from .directory cimport book_find, order_find
 from .ladder cimport MAX_HEIGHT, ladder_below, leaf_find, level_at, price_key
@@ -29,7 +30,8 @@ cdef inline int audit(Core *core, Audit *a) noexcept nogil:
     a.exts = <uint8_t *>(a.opened + core.capacities_used)
     a.pages = a.exts + core.exts_used
     a.rules = a.pages + core.pages_used
-    if audit_books(core, a) and audit_slots(core, a) and audit_directory(core, a) and audit_lists(core, a):
+    if audit_books(core, a) and audit_slots(core, a) and audit_directory(core, a) and audit_lists(core, a) and (
+            audit_market(core, a)):
         if audit_accounts(core, a) and audit_capacities(core, a):
             audit_positions(core, a)
     free(memory)

@@ -1,18 +1,24 @@
 """A batch of commands, one after the other: which operation each one is, and what is fetched before its turn.
 
-Rules kept here: command i is finished before i + 1; looking ahead changes nothing; INDICATIVE comes last of all (U11).
+Rules kept here: command i is finished before i + 1; looking ahead changes nothing; INDICATIVE comes last of all (U11);
+the head of a task takes its continuation records with it (K2).
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from .auction cimport indicate
+from .blocks cimport op_block_close, op_block_open, op_block_set
 from .book cimport events_reserve
 from .core cimport TRIM_EVENTS, core_trim
+from .drains cimport op_drain
+from .market_setup cimport op_list_family, op_set_grid, op_set_link, op_set_reach
 from .orders cimport op_cancel, op_change, op_new, op_reduce, reject
 from .phases cimport op_set_phase, op_uncross
 from .plain cimport SPARE_EVENTS, Ahead, plain
 from .setup cimport op_set_bands, op_set_book, op_set_fix, op_set_reference
 from .sweeps cimport op_kill, op_lift, op_mass_cancel, op_session_close
+from .task_commands cimport op_part, op_task, op_task_cancel
+from .task_terms cimport are_parts
 from .tasks cimport op_take
 from .types cimport *
 from .venue cimport (
@@ -72,6 +78,35 @@ cdef inline Operation operation(uint8_t op) noexcept nogil:
         return op_kill
     if op == CPX_OP_LIFT:
         return op_lift
+    if op >= CPX_OP_SET_GRID:
+        return market_operation(op)
+    return NULL
+
+
+cdef inline Operation market_operation(uint8_t op) noexcept nogil:
+    """The operations of tasks, and of what they are made from."""
+    if op == CPX_OP_TASK or op == CPX_OP_TASK_AMEND:
+        return op_task
+    if op == CPX_OP_TASK_CANCEL:
+        return op_task_cancel
+    if op == CPX_OP_DRAIN:
+        return op_drain
+    if op == CPX_OP_BLOCK_SET:
+        return op_block_set
+    if op == CPX_OP_BLOCK_OPEN:
+        return op_block_open
+    if op == CPX_OP_BLOCK_CLOSE:
+        return op_block_close
+    if op == CPX_OP_SET_GRID:
+        return op_set_grid
+    if op == CPX_OP_LIST_FAMILY:
+        return op_list_family
+    if op == CPX_OP_SET_REACH:
+        return op_set_reach
+    if op == CPX_OP_SET_LINK:
+        return op_set_link
+    if op <= CPX_OP_TASK_STEPS:
+        return op_part
     return NULL
 
 
@@ -103,10 +138,36 @@ cdef inline void look_up(Core *core, const Command *c, Ahead *ahead) noexcept no
     ahead.book = core.books + ahead.at
 
 
+cdef inline bint is_head(uint8_t op) noexcept nogil:
+    """Whether continuation records belong to a command."""
+    return op == CPX_OP_TASK or op == CPX_OP_TASK_AMEND
+
+
+cdef inline uint64_t gather(Core *core, const Command *commands, uint64_t n, Command *turn) noexcept nogil:
+    """Copy the next command of a batch, a head with its records; returns how many records it is made of.
+
+    core.n_parts says how many continuation records are in `turn`; 0 where what follows is not what belongs there.
+    """
+    cdef uint32_t i
+    turn[0] = commands[0]
+    core.n_parts = 0
+    if not is_head(turn[0].op) or turn[0].reserved >= n or turn[0].reserved > CPX_MAX_TASK_RECORDS:
+        return 1
+    for i in range(1, <uint32_t>turn[0].reserved + 1):
+        turn[i] = commands[i]
+    if not are_parts(turn + 1, turn[0].reserved):
+        return 1
+    core.n_parts = turn[0].reserved
+    return core.n_parts + 1
+
+
 cdef inline uint64_t run_plain(
-    Core *core, const Command *commands, uint64_t n, uint64_t first_seq, uint64_t step
+    Core *core, const Command *commands, uint64_t n, uint64_t first_seq, uint64_t step, bint *has_met_head
 ) noexcept nogil:
-    """A batch in an engine that does not check funds: the short way, and the long way for whatever is not plain."""
+    """A batch in an engine that does not check funds, up to the head of a task.
+
+    The short way, and the long way for whatever is not plain; returns how many commands were applied.
+    """
     cdef Ahead window[WINDOW]
     cdef Ahead *ahead
     cdef const Command *c
@@ -138,6 +199,9 @@ cdef inline uint64_t run_plain(
         turn = commands[i]
         if not (cpx_likely(core.n_events + SPARE_EVENTS <= core.events_capacity and not is_news)
                 and plain(core, &turn, &window[i % WINDOW])):
+            if is_head(turn.op):
+                has_met_head[0] = True
+                return i
             if apply(core, &turn):
                 return i
             is_news = core.n_news != core.n_waiting
@@ -148,15 +212,21 @@ cdef inline uint64_t run_plain(
 cdef inline uint64_t run(
     Core *core, const Command *commands, uint64_t n, uint64_t first_seq, uint64_t step
 ) noexcept nogil:
-    """Apply a batch; returns how many commands were applied: all of them unless memory ran out."""
-    cdef Command turn
-    cdef uint64_t i
-    if not core.check_funds:
-        return run_plain(core, commands, n, first_seq, step)
-    for i in range(n):
+    """Apply a batch; returns how many records were applied: all of them unless memory ran out."""
+    cdef Command turn[25]  # a head and CPX_MAX_TASK_RECORDS
+    cdef uint64_t i = 0
+    cdef uint64_t used
+    cdef bint has_met_head
+    while i < n:
+        if not core.check_funds:
+            has_met_head = False
+            i += run_plain(core, commands + i, n - i, first_seq + i * step, step, &has_met_head)
+            if not has_met_head:
+                return i
         core.seq = first_seq + i * step
-        turn = commands[i]
-        if apply(core, &turn):
+        used = gather(core, commands + i, n - i, turn)
+        if apply(core, turn):
             return i
-        core.next_seq = core.seq + 1
+        i += used
+        core.next_seq = first_seq + (i - 1) * step + 1
     return n

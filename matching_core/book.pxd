@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from .directory cimport book_directory_reserve, book_forget, book_put, order_directory_reserve, order_forget, order_put
 from .ladder cimport ladder_close, ladder_open, level_at, price_key
 from .types cimport (
-    BOOK_FREE, BOOK_UNLISTED, FEW_BOOKS, CPX_CHECK, CPX_FLAG_ICEBERG, CPX_FLAG_MIN_QTY, CPX_KIND_DENIED, CPX_KIND_REJECTED, CPX_ORDER_TYPE_LIMIT,
+    BOOK_FREE, BOOK_LISTED, BOOK_UNLISTED, FEW_BOOKS, CPX_CHECK, CPX_FLAG_ICEBERG, CPX_FLAG_MIN_QTY, CPX_KIND_DENIED, CPX_KIND_REJECTED, CPX_ORDER_TYPE_LIMIT,
     CPX_PHASE_AUCTION, MAX_BOOKS, NONE, BookLine, BookRules, Command, Core, Event, Ext, Level, OrderSlot, cpx_event_head, cpx_grow,
     cpx_likely, cpx_pick_place, cpx_unlikely,
 )
@@ -93,6 +93,12 @@ cdef inline void touch(Core *core, const BookLine *book) noexcept nogil:
             rules.news_at = core.n_news
             core.news[core.n_news] = <uint32_t>((<size_t>book - <size_t>core.books) // sizeof(BookLine))
             core.n_news += 1
+
+
+cdef inline bint is_open(const BookLine *book) noexcept nogil:
+    """Whether a book is part of the state: listed, or unlisted with an order in it or set up."""
+    return book.state == BOOK_LISTED or (
+        book.state == BOOK_UNLISTED and (book.n_orders[0] > 0 or book.n_orders[1] > 0 or book.rules != NONE))
 
 
 # --- what an order is; an order without extras is a plain GTC limit order ---

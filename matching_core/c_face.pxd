@@ -13,12 +13,11 @@ from libc.string cimport memcpy, memset
 
 from .accounts cimport account_find, order_hold
 from .batch cimport run
-from .book cimport book_at, book_of, ext_at, order_at, order_displayed
+from .book cimport book_at, book_of, ext_at, is_open, order_at, order_displayed
 from .core cimport core_free, core_init, events_begin
 from .directory cimport book_find, order_find
 from .ladder cimport ladder_below, ladder_level, level_at, price_key
 from .types cimport CPX_SIDE_BUY, CPX_SIDE_SELL, NONE, AccountLine, BookLine, Command, Core, Event, Ext, OrderSlot
-from .venue cimport is_open
 
 cdef extern from "matching_core.h" nogil:
     ctypedef struct Handle "cpx_engine":  # a Core; C programs see its address only

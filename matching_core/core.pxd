@@ -10,7 +10,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from .directory cimport RING_FIRST, RING_LAST
+from .groups cimport groups_free
 from .ladder cimport KEY_SPAN, ladder_clear
+from .market cimport market_clear, market_free
 from .types cimport *
 from .venue cimport account_open
 
@@ -21,6 +23,7 @@ cdef enum:
     MANY_ORDERS = 32_768  # whose slots fill a huge page: from here on every part of the mapping begins with a huge page
     SPARE_NODES = 64
     TRIM_ORDERS = 16_384  # slabs that were never larger are left alone
+    TRIM_TASKS = 16_384
     TRIM_EVENTS = 4_096  # events of a command after which batch.pxd looks whether memory can go back
     PREFAULT_EVENTS = 32_768
     MANY_KEPT_EVENTS = 262_144  # a buffer for more is not kept for the next batch
@@ -56,6 +59,7 @@ cdef inline size_t lay_out(Core *core, uint8_t *base) noexcept nogil:
     core.nodes = <Node *>next_part(base, &end, n * 6 + SPARE_NODES, sizeof(Node), page)
     core.exts = <Ext *>next_part(base, &end, n, sizeof(Ext), page)
     core.books = <BookLine *>next_part(base, &end, MAX_BOOKS, sizeof(BookLine), page)  # line 0 stays BOOK_FREE
+    core.dirty = <uint32_t *>next_part(base, &end, MAX_BOOKS, sizeof(uint32_t), page)
     core.heap = <uint32_t *>next_part(base, &end, n, sizeof(uint32_t), page)
     core.order_pages = <uint32_t *>next_part(base, &end, (n + 1) * PAGE_IDS, sizeof(uint32_t), page)
     core.page_numbers = <int64_t *>next_part(base, &end, n + 1, sizeof(int64_t), page)
@@ -109,9 +113,13 @@ cdef inline int core_init(Core *core, uint32_t max_orders, bint check_funds, bin
     core.next_gate_ns = CPX_MAX_TIME_NS
     core.orders_free = core.leaves_free = core.pages_free = core.exts_free = core.nodes_free = NONE
     core.books_free = core.rules_free = core.groups_free = core.capacities_free = core.positions_free = NONE
+    core.tasks_free = core.tasks_first = core.tasks_last = core.task_groups_free = NONE
+    core.eligibility = 1
+    market_clear(core)
     ladder_clear(&core.blank)
     core.blank.rules = NONE
     core.blank.positions = NONE
+    core.blank.dirty_at = NONE
     core.blank.value_micro = 1
     core.blank.max_product = CPX_MAX_MONEY_MICRO
     core.blank.max_lots = CPX_MAX_QTY_LOTS
@@ -142,9 +150,31 @@ cdef inline int core_prefault(Core *core, uint64_t n_orders) noexcept nogil:
     return 0
 
 
+cdef inline void free_market(Core *core) noexcept nogil:
+    """What tasks and block offers use; nothing of it lies in the mapping."""
+    cdef uint32_t i
+    for i in range(core.market.blocks_used):
+        free(core.market.blocks[i].residues)
+    for i in range(core.tasks_used):
+        free(core.tasks[i].steps)
+    for i in range(3):
+        free(core.task_heaps[i].slots)
+    groups_free(core)
+    market_free(core)
+    free(core.tasks)
+    free(core.due_ids)
+    free(core.dirty_ids)
+    free(core.source_map.entries)
+    free(core.block_map.entries)
+    free(core.task_map.entries)
+    free(core.firm_tasks.entries)
+    free(core.chip_tasks.entries)
+
+
 cdef inline void core_free(Core *core) noexcept nogil:
     """Give back all memory. What is left may be made again or freed again."""
     cpx_unreserve(core.mapping, core.mapping_size)
+    free_market(core)
     free(core.events)
     free(core.book_ring)
     free(core.accounts)
@@ -262,6 +292,27 @@ cdef inline void trim_buffers(Core *core) noexcept nogil:
         core.due_capacity = 0
 
 
+cdef inline void trim_tasks(Core *core) noexcept nogil:
+    """After many tasks have ended: as trim_orders, in slabs that can shrink."""
+    cdef uint32_t slot, which
+    if core.tasks_used <= TRIM_TASKS or <uint64_t>core.n_tasks * 4 >= core.tasks_used:
+        return
+    while core.tasks_used > 0 and core.tasks[core.tasks_used - 1].id == 0:
+        core.tasks_used -= 1
+    core.tasks_free = NONE
+    slot = core.tasks_used
+    while slot > 0:
+        slot -= 1
+        if core.tasks[slot].id == 0:
+            core.tasks[slot].next = core.tasks_free
+            core.tasks_free = slot
+    cpx_shrink(<void **>&core.tasks, &core.tasks_capacity, core.tasks_used, sizeof(TaskSlot))
+    for which in range(3):
+        cpx_shrink(<void **>&core.task_heaps[which].slots, &core.task_heaps[which].capacity, core.n_tasks, sizeof(uint32_t))
+    cpx_shrink(<void **>&core.due_ids, &core.due_ids_capacity, 0, sizeof(uint64_t))
+    cpx_shrink(<void **>&core.dirty_ids, &core.dirty_ids_capacity, 0, sizeof(uint32_t))
+
+
 cdef inline void events_begin(Core *core) noexcept nogil:
     """Nothing is told yet; the buffer of a huge batch goes back to the system."""
     core.n_events = 0
@@ -278,6 +329,7 @@ cdef inline void core_trim(Core *core) noexcept nogil:
     events pay for it.
     """
     cdef uint32_t before = core.orders_used
+    trim_tasks(core)
     if before <= TRIM_ORDERS or <uint64_t>core.n_orders * 4 >= before:
         return
     if core.trim_wait > 0:

@@ -16,24 +16,32 @@ from libc.string cimport memcpy
 from .accounts cimport account_find, asks_sorted, capacity_find, is_blocked, order_hold, position_find
 from .audit cimport audit
 from .audit_cover cimport Audit
-from .batch cimport SPARE_EVENTS, apply, run
-from .book cimport book_of, events_reserve, ext_at, order_at, reject, rules_of
+from .batch cimport SPARE_EVENTS, apply, is_head, run
+from .blocks cimport block_at, block_find, residue_at
+from .book cimport book_of, events_reserve, is_open, ext_at, order_at, reject, rules_of
 from .c_face cimport CPX_MAX_SEQ, Depth, c_api_capsule, open_book, show_level
 from .core cimport core_free, core_init, core_prefault, events_begin
 from .directory cimport order_find
 from .events cimport Events, Pool, event_record
 from .ladder cimport ladder_below
+from .links cimport link_load
 from .phases cimport is_takeable
 from .restore cimport load_state
+from .routing cimport route_find
 from .snapshot cimport state_sections, walk_book
+from .task_terms cimport are_parts, has_start, is_window, read_terms
+from .task_types cimport TaskDraft
 from .tasks cimport AskFill, asks_meet
 from .types cimport *
-from .venue cimport is_open
+from .waiting cimport task_at, task_find, task_hold, task_target
 
-from . import image, loading
+from . import image, loading, loading_tasks
+from .enums import RejectReason
 from .intake import fit
 from .limits import MAX_WALK_PERIODS
-from .views import BookState, Order, check_max_orders, check_sequence, check_walk
+from .views import (
+    BlockView, BookState, Order, Route, RoutePart, TaskView, check_max_orders, check_sequence, check_walk,
+)
 
 C_API = c_api_capsule()
 
@@ -46,10 +54,25 @@ cdef inline object whole(object number):
     return number if PyLong_Check(number) else PyNumber_Index(number)
 
 
+cdef uint8_t one_task(Core *core, const Command *records, Py_ssize_t size, Command *turn) noexcept:
+    """Copy the records of one task, head first; 0, or why they are none."""
+    cdef uint32_t n = <uint32_t>(size // sizeof(Command)) if size <= 25 * sizeof(Command) else 0
+    cdef uint32_t i
+    core.n_parts = 0
+    for i in range(n):
+        turn[i] = records[i]
+    if n == 0 or n * sizeof(Command) != <size_t>size or not is_head(turn[0].op) or turn[0].reserved != n - 1:
+        return CPX_REJECT_INCOMPLETE
+    if not are_parts(turn + 1, n - 1):
+        return CPX_REJECT_INCOMPLETE
+    core.n_parts = n - 1
+    return 0
+
+
 cdef class Engine:
     """All books and accounts of one venue. One thread at a time; `process` lets other threads run meanwhile."""
 
-    RULES_VERSION = 2  # every rule of docs/rules/matching.md
+    RULES_VERSION = 3  # every rule of docs/rules/matching.md, and tasks
 
     cdef Core core
     cdef Pool pool
@@ -104,7 +127,7 @@ cdef class Engine:
         self, op, *, side=0, order_type=0, tif=0, stp=0, flags=0, book=0, account=0, order_id=0, price=0, qty=0, aux=0,
         expiry_ns=0, client_ref=0, seq=None,
     ):
-        """Apply one command given as ints of any size; seq defaults to the one after the last."""
+        """Apply one command given as ints of any size; seq defaults to the one after the last. Not for tasks."""
         cdef Core *core = self.idle()
         cdef Command c
         cdef uint8_t misfit = 0
@@ -124,6 +147,7 @@ cdef class Engine:
         self.idle()  # once more: Python code ran in between
         self.begin(core)
         core.seq = number
+        core.n_parts = 0  # one record is no task
         if events_reserve(core, SPARE_EVENTS) or (reject(core, &c, misfit) if misfit else apply(core, &c)):
             raise MemoryError("no memory for the command; nothing has changed")
         core.next_seq = core.seq + 1
@@ -172,6 +196,11 @@ cdef class Engine:
     def now_ns(self):
         """The venue's time: the aux of the last ADVANCE_TIME."""
         return self.core.now_ns
+
+    @property
+    def next_seq(self):
+        """The sequence number after the last one."""
+        return self.core.next_seq
 
     @property
     def n_orders(self):
@@ -355,6 +384,120 @@ cdef class Engine:
             cost += <uint64_t>(order_at(&self.core, fills[i].slot).price * fills[i].lots * book.value_micro)
         return cost if n else -1
 
+    # --- questions about tasks ---
+
+    @property
+    def n_tasks(self):
+        """Waiting tasks."""
+        return self.core.n_tasks
+
+    def find_task(self, records, limit_micro=None):
+        """What a TASK of these records would take now within a limit (None = its own), whoever pays and waits."""
+        cdef Core *core = self.idle()
+        cdef Command turn[25]
+        cdef TaskDraft draft
+        cdef Found found
+        cdef Py_buffer view
+        cdef int64_t limit = -1
+        cdef uint8_t reason
+        cdef int answer
+        if limit_micro is not None:
+            limit = min(max(PyNumber_Index(limit_micro), -1), CPX_MAX_MONEY_MICRO)
+        PyObject_GetBuffer(records, &view, PyBUF_SIMPLE)
+        try:
+            self.idle()  # once more: Python code ran in between
+            reason = one_task(core, <const Command *>view.buf, view.len, turn)
+        finally:
+            PyBuffer_Release(&view)
+        if reason == 0:
+            reason = read_terms(core, &draft, turn, False)
+        if reason == 0 and (not is_window(turn) or not has_start(core, &draft.task)):
+            reason = CPX_REJECT_INVALID_WINDOW
+        if reason:
+            raise ValueError(RejectReason(reason).name)
+        if limit_micro is None:
+            limit = draft.task.limit_micro
+        answer = route_find(core, &draft.task, limit, NULL, &found)
+        if answer < 0:
+            raise MemoryError("no memory to look for a task")
+        return self.route(&found) if answer else None
+
+    cdef object route(self, const Found *found):
+        cdef Core *core = &self.core
+        cdef const FoundPart *part
+        cdef const Leg *leg
+        cdef uint32_t i
+        parts, periods = [], []
+        for i in range(found.n_parts):
+            part = found.parts + i
+            parts.append(RoutePart(part.account, part.block_id, part.family, part.lots))
+        for i in range(found.n_periods):
+            periods.append(core.market.periods[i])
+        for i in range(found.n_legs):
+            leg = core.market.legs + i
+            parts.append(RoutePart(leg.account, 0, leg.family, leg.lots, order_at(core, leg.slot).id))
+            periods.append(leg.period)
+        return Route(found.first_period, found.compute_micro, found.moving_micro, found.lot_periods, found.chip_place,
+                     found.rtt_us, tuple(parts), tuple(periods))
+
+    def task(self, task_id):
+        """One waiting task, or None."""
+        cdef Core *core = self.idle()
+        cdef uint32_t slot = task_find(core, task_id) if 1 <= task_id < 1 << 64 else NONE
+        cdef const TaskSlot *t
+        if slot == NONE:
+            return None
+        t = task_at(core, slot)
+        return TaskView(t.id, t.account, t.lane, t.shape, t.limit_micro, t.budget_micro, task_target(t), t.filled,
+                        t.spent_micro, t.notional_micro, task_hold(t), t.dies_ns, t.woken, t.fee_ppm)
+
+    def tasks(self):
+        """The ids of the waiting tasks, ascending."""
+        return sorted([task_id for _, task_id in self.deadlines()])
+
+    cdef list deadlines(self):
+        """(dies_ns, id) of every waiting task, in the order of the stamps."""
+        cdef Core *core = self.idle()
+        cdef uint32_t slot = core.tasks_first
+        cdef list found = []
+        while slot != NONE:
+            found.append((task_at(core, slot).dies_ns, task_at(core, slot).id))
+            slot = task_at(core, slot).next
+        return found
+
+    def tasks_due(self, now_ns):
+        """The tasks that ADVANCE_TIME to that moment would expire, in that order."""
+        now_ns = PyNumber_Index(now_ns)
+        return [task_id for dies_ns, task_id in sorted(self.deadlines()) if dies_ns <= now_ns]
+
+    def block_offer(self, offer_id):
+        """One block offer, or None."""
+        cdef Core *core = self.idle()
+        cdef uint32_t at = block_find(core, offer_id) if 1 <= offer_id < 1 << 64 else NONE
+        cdef BlockLine *b
+        cdef uint32_t period
+        residues = []
+        if at == NONE:
+            return None
+        b = block_at(core, at)
+        for period in range(b.first_period, b.end_period):
+            if residue_at(b, period).lots:
+                residues.append((period, residue_at(b, period).price, residue_at(b, period).lots))
+        return BlockView(b.id, b.account, b.family, b.first_period, b.end_period, b.next_period, b.min_lots, b.min_periods,
+                         b.notice_ns, b.flags, tuple(residues))
+
+    def dirty(self):
+        """RT4: the books that the next pass of a drain looks at, ascending."""
+        cdef Core *core = self.idle()
+        cdef uint32_t i
+        return sorted([core.books[core.dirty[i]].id for i in range(core.n_dirty)])
+
+    def link_load(self, from_region, to_region, period):
+        """RT7: the megabytes that a link has promised in one period."""
+        cdef Core *core = self.idle()
+        are_numbers = 1 <= from_region <= CPX_MAX_REGION and 1 <= to_region <= CPX_MAX_REGION
+        return link_load(core, from_region, to_region, period) if are_numbers and 0 <= period <= PERIOD_MASK else 0
+
     # --- snapshot, restore, hash ---
 
     def snapshot(self):
@@ -370,7 +513,7 @@ cdef class Engine:
         """The engine of a snapshot, or ValueError naming what is wrong with it."""
         rows = loading.read(blob, cls.RULES_VERSION)
         cdef Engine engine = cls(rows.max_orders, check_funds=rows.check_funds, listed_only=rows.listed_only)
-        load_state(&engine.core, rows)
+        load_state(&engine.core, rows, loading_tasks.tasks_of(rows.tables))
         try:
             engine.check()
         except AssertionError as broken:

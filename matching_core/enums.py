@@ -29,6 +29,21 @@ class Op(IntEnum):
     SESSION_CLOSE = 21  # expires DAY orders; flags = 0 everywhere or MassFilter.BOOK
     KILL = 22  # flags = MassFilter.ACCOUNT (account) or MassFilter.FIRM (aux): cancels its orders and blocks new ones
     LIFT = 23  # ends a KILL
+    SET_GRID = 24  # the delivery periods: price = origin, aux = length, expiry_ns = gate before a start, all in ns
+    LIST_FAMILY = 25  # book = family, account = chip, aux = host region, price = latency class, side = power
+    SET_REACH = 26  # account = access region, book = host region, price = latency class, qty = round trip in us
+    SET_LINK = 27  # account = from, book = to, price = micro-yuan per GB, qty = Mbit/s, aux = MB per period, 0 = any
+    BLOCK_OPEN = 28  # a block offer (MB1): qty = least lots, aux = least periods, price = end period
+    BLOCK_SET = 29  # what a block offer has left in one period: price, qty
+    BLOCK_CLOSE = 30  # takes back what is left of a block offer
+    TASK = 31  # head of a task; `reserved` continuation records follow
+    TASK_AMEND = 32  # as TASK, for one that waits
+    TASK_CANCEL = 33
+    DRAIN = 34  # RT5: tries the waiting tasks that something new may suit; qty = most fills, 0 = no limit
+    TASK_TERMS = 35  # continuation records of a task, in this order
+    TASK_CHIPS = 36
+    TASK_REGIONS = 37
+    TASK_STEPS = 38
 
 
 class Side(IntEnum):
@@ -63,6 +78,7 @@ class OrderFlag(IntFlag):
     MIN_QTY = 4
     AUCTION_ONLY = 8
     STANDBY = 16  # EM1: an ask that stays when the gate closes
+    INDIVISIBLE = 32  # BB1: an ask that tasks without checkpoints may take
 
 
 class StpMode(IntEnum):
@@ -99,6 +115,38 @@ class CallKind(IntFlag):
     CLOSING = 2
     VOLATILITY = 4
     NO_CANCEL = 8
+
+
+class Lane(IntEnum):
+    """How urgent a task is: its place in a drain (RT5) and its fee table."""
+
+    STANDARD = 0
+    ECONOMY = 1
+    EMERGENCY = 2
+    REPAIR = 3  # BI1: buy-ins
+
+
+class Shape(IntEnum):
+    """How a task fills (market.md 4)."""
+
+    BLOCK = 0
+    SPLIT = 1
+    SPREAD = 2
+    BULK = 3
+
+
+class TaskFlag(IntFlag):
+    """Bits of the flags of TASK and TASK_AMEND."""
+
+    GREEN = 1  # green power only
+    INDIVISIBLE = 2  # BB1: no checkpoints, so only asks and offers that are marked so
+
+
+class Power(IntEnum):
+    """What a family runs on; green serves grid."""
+
+    GRID = 0
+    GREEN = 1
 
 
 class MassFilter(IntFlag):
@@ -151,6 +199,18 @@ class Kind(IntEnum):
     KILLED = 27
     LIFTED = 28
     BOOK_GATED = 29  # the gate has come; what is left is the emergency book
+    TASK_WAITING = 30
+    TASK_FILLED = 31  # after the legs of a fill
+    DATA_MOVED = 32  # RT7: gigabytes promised on a link and paid for
+    DRAINED = 33
+    GRID_SET = 34
+    FAMILY_LISTED = 35
+    REACH_SET = 36
+    LINK_SET = 37
+    BLOCK_OPENED = 38
+    BLOCK_CHANGED = 39
+    BLOCK_CLOSED = 40
+    TASK_STEPPED = 41  # RT9: its limit has risen
 
 
 class EventFlag(IntFlag):
@@ -162,6 +222,8 @@ class EventFlag(IntFlag):
     SELF_TRADE = 8  # on TRADE: both sides are of one firm (only in a call); on REPLACED: decremented by ST0
     SLID = 16  # on ACCEPTED: the price is not the one asked for (PO1)
     HIDDEN = 32  # on ACCEPTED: what is open is not what is displayed (iceberg, minimum, market order in a call)
+    TASK = 64  # on ACCEPTED, REPLACED, CANCELED, EXPIRED: a task, not an order
+    BLOCK = 128  # on TRADE, POSTED, CANCELED, EXPIRED: what a block offer has left in one period, not an order
 
 
 class Phase(IntEnum):
@@ -205,6 +267,9 @@ class RejectReason(IntEnum):
     NOT_ENOUGH_DEPTH = 15  # TAKE: the maker does not offer so much at this price
     PRICE_BAND = 16  # B2: the limit is outside the static band
     WOULD_TRADE = 17  # PO1, PO5: post-only
+    INCOMPLETE = 18  # the records of a task do not follow its head, or have none
+    INVALID_WINDOW = 19  # no start fits between now, first and end period
+    TOO_MANY_WAITING = 20  # RT8
 
 
 class DenyReason(IntEnum):

@@ -1,9 +1,8 @@
 """The snapshot image: sections of fixed-width rows in canonical order, each with its CRC; the state hash is over them.
 
 Rules kept here: equal logical state gives equal bytes, whichever engine wrote them; a damaged or cut blob is refused
-by name; META (sequence counter, order capacity) travels in the blob but is no part of the state hash. The sections
-of later rules
-are there only when one of them has a row, so a state that does not use them keeps its bytes and its hash.
+by name; META (sequence counter, order capacity) travels in the blob but is no part of the state hash. The sections of
+later rules are there only when one of them has a row, so a state that does not use them keeps its bytes and its hash.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ from zlib import crc32
 MAGIC = b"CPXCORE\x00"
 VERSION = 1
 RULES_VERSION = 2  # of blobs with RULE_ROWS
+TASKS_VERSION = 3  # of blobs with TASK_ROWS and all others
 _HEADER = Struct("<8sII")  # magic, version, number of sections
 _SECTION = Struct("<4sIQ")  # tag, bytes per row, number of rows; then the rows, then the CRC-32 of all three
 _CRC = Struct("<I")
@@ -48,7 +48,36 @@ RULE_FIELDS = (
     "told_price", "told_volume", "told_surplus", "told_ns", "fix_hash",
 )  # fmt: skip
 
-_ALL = ROWS | RULE_ROWS
+TASK_ROWS = {  # canonical order, as above; every key ascending where nothing else is said
+    "GRID": Struct("<qqqII"),  # at most one: origin_ns, period_ns, gate_ns, most waiting tasks a firm, a chip
+    "FAML": Struct("<IIIBBH"),  # families: family, chip, region, latency class, power, 0
+    "RCHS": Struct("<IIIi"),  # reach: access region, host region, latency class; round trip in us
+    "LINK": Struct("<IIqqq"),  # links: from, to; micro-yuan per GB, Mbit/s, MB per period or 0
+    "LNKU": Struct("<IIIIq"),  # promised: from, to, period; 0, MB
+    "BLKO": Struct("<QQIIIIIIqqq"),  # block offers: BLOCK_FIELDS
+    "BLKR": Struct("<QIIqq"),  # their residues: offer id, period; 0, price, lots
+    "TASK": Struct("<QQ12q9I8B"),  # waiting tasks by stamp: TASK_FIELDS
+    "TSKC": Struct("<QII"),  # by stamp, then as listed: task id, chip, factor_ppm
+    "TSKR": Struct("<QII"),  # regions that tasks are kept to: task id, region; 0
+    "TSKS": Struct("<Qqq"),  # steps: task id, at_ns; budget_micro
+    "TSKM": Struct("<QII"),  # regions with a bulk task's data: task id, region; first period with it
+    "DIRT": Struct("<I"),  # dirty books
+    "DRNF": Struct("<I"),  # families of the pass at hand
+}
+BLOCK_FIELDS = (
+    "order_id", "client_ref", "account", "family", "first_period", "end_period", "next_period", "flags", "min_lots",
+    "min_periods", "notice_ns",
+)  # fmt: skip
+TASK_FIELDS = (
+    "order_id", "client_ref", "budget_micro", "limit_micro", "lots", "data_mb", "min_fill", "max_grid", "valid_until_ns",
+    "dies_ns", "filled", "grid_filled", "spent_micro", "notional_micro", "account", "access_region", "data_region",
+    "max_rtt_us", "first_period", "end_period", "periods", "min_run", "fee_ppm", "lane", "shape", "tif", "max_class",
+    "flags", "woken", "next_step", "zero",
+)  # fmt: skip
+
+_WITH_RULES = ROWS | RULE_ROWS
+_ALL = _WITH_RULES | TASK_ROWS
+_LAYOUTS = {VERSION: ROWS, RULES_VERSION: _WITH_RULES, TASKS_VERSION: _ALL}
 
 
 def pack(rows: Mapping[str, Iterable[tuple]]) -> dict[str, bytes]:
@@ -56,15 +85,18 @@ def pack(rows: Mapping[str, Iterable[tuple]]) -> dict[str, bytes]:
     return {tag: b"".join(_ALL[tag].pack(*row) for row in lines) for tag, lines in rows.items()}
 
 
-def _layout(sections: Mapping[str, bytes]) -> dict[str, Struct]:
-    """The sections that this state needs: the later ones only if one of them has a row."""
-    return _ALL if any(sections.get(tag) for tag in RULE_ROWS) else ROWS
+def _version(sections: Mapping[str, bytes]) -> int:
+    """The version whose sections this state needs: the later ones only if one of them has a row."""
+    if any(sections.get(tag) for tag in TASK_ROWS):
+        return TASKS_VERSION
+    return RULES_VERSION if any(sections.get(tag) for tag in RULE_ROWS) else VERSION
 
 
 def encode(sections: Mapping[str, bytes]) -> bytes:
     """The blob of these sections; O(bytes)."""
-    layout = _layout(sections)
-    parts = [_HEADER.pack(MAGIC, VERSION if layout is ROWS else RULES_VERSION, len(layout))]
+    version = _version(sections)
+    layout = _LAYOUTS[version]
+    parts = [_HEADER.pack(MAGIC, version, len(layout))]
     for tag, row in layout.items():
         body = sections.get(tag, b"")
         head = _SECTION.pack(tag.encode(), row.size, len(body) // row.size)
@@ -80,7 +112,7 @@ def decode(blob) -> dict[str, bytes]:
     magic, version, count = _HEADER.unpack_from(view)
     if magic != MAGIC:
         raise ValueError("not a snapshot of the matching core")
-    layout = {VERSION: ROWS, RULES_VERSION: _ALL}.get(version)
+    layout = _LAYOUTS.get(version)
     if layout is None or count != len(layout):
         raise ValueError(f"snapshot version {version} with {count} sections is not supported")
     sections = {}
@@ -89,7 +121,7 @@ def decode(blob) -> dict[str, bytes]:
         sections[tag], at = _read_section(view, at, tag, row.size)
     if at != len(view):
         raise ValueError(f"snapshot has {len(view) - at} bytes too many")
-    if layout is not _layout(sections):
+    if version != _version(sections):
         raise ValueError(f"snapshot of version {version} has no rows of its later sections")
     return sections
 
@@ -112,7 +144,7 @@ def _read_section(view: memoryview, at: int, tag: str, row_size: int) -> tuple[b
 def digest(sections: Mapping[str, bytes]) -> int:
     """The unsigned 64-bit state hash: BLAKE2b-8 over every section but META; O(bytes)."""
     state = blake2b(digest_size=8)
-    for tag, row in _layout(sections).items():
+    for tag, row in _LAYOUTS[_version(sections)].items():
         if tag != "META":
             body = sections.get(tag, b"")
             state.update(_SECTION.pack(tag.encode(), row.size, len(body) // row.size))

@@ -8,6 +8,7 @@ from operator import index
 
 from .enums import Op, RejectReason
 from .records import Command
+from .task_records import HEADS, TAILS
 
 _U8, _U32, _U64 = (0, 2**8 - 1), (0, 2**32 - 1), (0, 2**64 - 1)
 _I64 = (-(2**63), 2**63 - 1)
@@ -47,4 +48,6 @@ def fit(*values: int) -> tuple[Command, int]:
         return command, 0
     if command.op not in KNOWN_OPS:
         return command, int(RejectReason.UNKNOWN_OP)
+    if command.op in HEADS or command.op in TAILS:  # a task is more than one record, so this comes first
+        return command, int(RejectReason.INCOMPLETE)
     return command, int(min(reasons))

@@ -56,11 +56,18 @@ def check_orders(orders: Iterable[Order], now_ns: int, halted: Collection[int] =
             need(order.price > best_bid.get(order.book, 0), f"C1: book {order.book} is crossed")
 
 
-def check_money(orders: Iterable[Order], accounts: Mapping[int, Money]) -> None:
-    """HM2 and balances: holds are those of the open buys, no purse is below zero, everything sums to 0."""
+def check_money(
+    orders: Iterable[Order], accounts: Mapping[int, Money], tasks: Iterable[tuple[int, int]] = ()
+) -> None:
+    """HM1, HM2 and balances: holds are those of open buys and tasks, no purse is below zero, everything sums to 0.
+
+    tasks: (account, hold) of each waiting one.
+    """
     holds: dict[int, int] = defaultdict(int)
     for order in orders:
         holds[order.account] += order.hold_micro
+    for account, hold_micro in tasks:
+        holds[account] += hold_micro
     for account, money in accounts.items():
         need(
             money.order_holds == holds[account], f"HM2: holds of account {account} differ from its open buys"
@@ -83,11 +90,12 @@ def check_capacity(
     groups: Mapping[int, int],
     capacities: Mapping[tuple[int, int], tuple[int, int, int]],
     asks: Mapping[tuple[int, int], list[int]],
+    residues: Iterable[tuple[int, int, int]] = (),
 ) -> None:
-    """RT1: open capacity and the lists of live sells are those of the live orders of a funded engine.
+    """RT1: open capacity is that of the live sells and block offers of a funded engine, the lists of sells those of its orders.
 
     groups: book -> capacity group or 0. capacities: (account, group) -> (attested, open, sold). asks: (account, book)
-    -> ids of its live sells.
+    -> ids of its live sells. residues: (account, book, lots) of block offers.
     """
     opened: dict[tuple[int, int], int] = defaultdict(int)
     live: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -96,6 +104,9 @@ def check_capacity(
             live[order.account, order.book].append(order.order_id)
             if groups[order.book]:
                 opened[order.account, groups[order.book]] += order.leaves
+    for account, book, lots in residues:
+        if groups[book]:
+            opened[account, groups[book]] += lots
     for key, (attested, is_open, sold) in capacities.items():
         need(is_open == opened.pop(key, 0), f"RT1: open capacity of {key} differs from its live sells")
         need(sold >= 0 and is_open + sold <= attested, f"RT1: {key} has sold more than attested")

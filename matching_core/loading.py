@@ -5,11 +5,10 @@ engine rests them one by one in its own way; `check()` then looks at the whole.
 """
 
 from collections.abc import Sequence
-from itertools import islice
-from operator import itemgetter, le, lt, or_
+from operator import itemgetter, le, or_
 from typing import NamedTuple
 
-from . import image
+from . import image, loading_tasks
 from .enums import FixGrade, MassFilter, Phase, StpMode, TiePolicy
 from .limits import (
     FEE_TABLES,
@@ -20,6 +19,7 @@ from .limits import (
     OUTSIDE_ACCOUNT,
     PPM,
 )
+from .loading_tasks import need, need_ascending
 
 _COUNT = 2**63 - 1
 _KILLS = (MassFilter.ACCOUNT, MassFilter.FIRM)
@@ -54,21 +54,17 @@ class Image(NamedTuple):
     rules: list[tuple]
     extras: dict[int, tuple[int, int]]  # order_id -> (aux, shown), in walk order
     killed: list[tuple[int, int]]
-
-
-def need(condition: bool, wrong: str) -> None:
-    """ValueError unless the condition holds."""
-    if not condition:
-        raise ValueError(f"snapshot {wrong}")
+    tables: dict[str, list[tuple]]  # the rows of `image.TASK_ROWS`
 
 
 def read(blob, rules_version: int = 1) -> Image:
     """The checked rows of a blob, for an engine whose RULES_VERSION is given."""
-    sections = dict.fromkeys(image.RULE_ROWS, b"") | image.decode(blob)
-    is_later = any(sections[tag] for tag in image.RULE_ROWS)
-    need(rules_version > 1 or not is_later, "has rules that this engine does not know")
+    sections = dict.fromkeys((*image.RULE_ROWS, *image.TASK_ROWS), b"") | image.decode(blob)
+    for version, later in ((2, image.RULE_ROWS), (3, image.TASK_ROWS)):
+        is_used = any(sections[tag] for tag in later)
+        need(rules_version >= version or not is_used, "has rules that this engine does not know")
     orders = sections.pop("ORDR")
-    layout = image.ROWS | image.RULE_ROWS
+    layout = image.ROWS | image.RULE_ROWS | image.TASK_ROWS
     rows = {tag: list(layout[tag].iter_unpack(body)) for tag, body in sections.items()}
     need(len(rows["META"]) == 1 and len(rows["CORE"]) == 1, "has not exactly one META and one CORE row")
     next_seq, max_orders = rows["META"][0]
@@ -84,16 +80,15 @@ def read(blob, rules_version: int = 1) -> Image:
     need(bool(check_funds) or not rows["POSN"], "has positions where funds are not checked")
     _check_positions(rows["POSN"], traders, books={row[0] for row in rows["BOOK"]} if listed_only else None)
     _check_rules(rows["RULE"], now_ns, {row[0]: row[4] for row in rows["BOOK"]}, bool(listed_only))
-    _need_ascending(rows["KILL"], "killed accounts")
+    need_ascending(rows["KILL"], "killed accounts")
     need(all(row[0] in _KILLS for row in rows["KILL"]), "has a killed account of an unknown kind")
     extras = {order_id: (aux, shown) for order_id, aux, shown in rows["ORDX"]}
     need(len(extras) == len(rows["ORDX"]), "has an order with two extra rows")
+    tables = {tag: rows[tag] for tag in image.TASK_ROWS}
+    need(bool(check_funds) or not any(tables.values()), "has tasks where funds are not checked")
+    loading_tasks.check(tables, now_ns, traders, {row[0] for row in rows["BOOK"]})
     return Image(next_seq, max_orders, now_ns, check_funds, listed_only, fees_ppm, rows["BOOK"], rows["ACCT"],
-                 rows["CAPA"], rows["POSN"], orders, rows["RULE"], extras, rows["KILL"])  # fmt: skip
-
-
-def _need_ascending(keys: Sequence, what: str) -> None:
-    need(all(map(lt, keys, islice(keys, 1, None))), f"has {what} out of order")
+                 rows["CAPA"], rows["POSN"], orders, rows["RULE"], extras, rows["KILL"], tables)  # fmt: skip
 
 
 def _columns(rows: list[tuple], width: int) -> list[list[int]]:
@@ -107,7 +102,7 @@ def _are_within(column: Sequence[int], low: int, high: int) -> bool:
 
 def _check_books(rows: list[tuple], now_ns: int) -> None:
     books, _, values_micro, max_orders, gates_ns = _columns(rows, 5)
-    _need_ascending(books, "books")
+    need_ascending(books, "books")
     need(_are_within(values_micro, 1, MAX_PRICE_TICKS), "has a book with a value out of range")
     need(_are_within(max_orders, 0, MAX_QTY_LOTS), "has a book with a largest order out of range")
     are_open = all(gate_ns == 0 or gate_ns > now_ns for gate_ns in gates_ns)
@@ -118,7 +113,7 @@ def _check_rules(rows: list[tuple], now_ns: int, gates: dict[int, int], listed_o
     """gates: listed book -> its gate."""
     names = ("book", *image.RULE_FIELDS)
     columns = dict(zip(names, _columns(rows, len(names)), strict=True))
-    _need_ascending(columns["book"], "rules")
+    need_ascending(columns["book"], "rules")
     need(not listed_only or gates.keys() >= set(columns["book"]), "has rules of an unknown book")
     for name, (low, high) in _RULE_RANGES.items():
         need(_are_within(columns[name], low, high), f"has rules with {name} out of range")
@@ -141,14 +136,14 @@ def _is_session_fair(now_ns: int, gate_ns: int, session: tuple[int, ...]) -> boo
 
 def _check_accounts(rows: list[tuple]) -> None:
     accounts, _, *purses = _columns(rows, 7)
-    _need_ascending(accounts, "accounts")
+    need_ascending(accounts, "accounts")
     need(bool(rows) and rows[0][:2] == (OUTSIDE_ACCOUNT, 0), "lacks the outside account")
     for column in purses:
         need(_are_within(column, -MAX_MONEY_MICRO, MAX_MONEY_MICRO), "has an account out of range")
 
 
 def _check_capacities(rows: list[tuple], traders: set[int], groups: set[int]) -> None:
-    _need_ascending([row[:2] for row in rows], "capacities")
+    need_ascending([row[:2] for row in rows], "capacities")
     accounts, of_groups, attested, sold = _columns(rows, 4)
     is_known = traders.issuperset(accounts) and groups.issuperset(of_groups)
     need(is_known, "has capacity of nobody or of no group")
@@ -157,7 +152,7 @@ def _check_capacities(rows: list[tuple], traders: set[int], groups: set[int]) ->
 
 
 def _check_positions(rows: list[tuple], traders: set[int], books: set[int] | None) -> None:
-    _need_ascending([row[:2] for row in rows], "positions")
+    need_ascending([row[:2] for row in rows], "positions")
     accounts, of_books, bought, sold = _columns(rows, 4)
     need(traders.issuperset(accounts), "has a position of nobody")
     need(_are_within(bought, 0, _COUNT) and _are_within(sold, 0, _COUNT), "has a position out of range")

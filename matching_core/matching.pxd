@@ -14,8 +14,10 @@ from .book cimport (
     book_at, book_of, emit, ext_at, order_at, order_free, order_front, order_minimum, rules_of,
 )
 from .ladder cimport KEY_SPAN, ladder_below, ladder_level, level_at, price_key
+from .dirt cimport dirty_if_idle, mark
 from .phases cimport call_volatility, phase_of
 from .queue cimport after_fill, discard, rest, settle, shrink, withdraw
+from .sources cimport book_rules_changed
 from .types cimport *
 
 # --- bands ---
@@ -153,6 +155,15 @@ cdef inline OrderSlot *first_tradable(
 # --- what trades ---
 
 
+cdef inline void last_set(Core *core, BookLine *book, int64_t price) noexcept nogil:
+    """The price of the last trade of a book that was set up; RT4: its dynamic band may move."""
+    cdef BookRules *rules = rules_of(core, book)
+    if rules.dynamic_ppm and rules.last != price:
+        mark(core, book)
+        book_rules_changed(core, book)
+    rules.last = price
+
+
 cdef inline void fill(Core *core, uint32_t taker, uint32_t maker, int64_t lots) noexcept nogil:
     """One fill at the maker's price, and the money and capacity that move with it."""
     cdef OrderSlot *order = order_at(core, taker)
@@ -167,7 +178,7 @@ cdef inline void fill(Core *core, uint32_t taker, uint32_t maker, int64_t lots) 
     emit(core, CPX_KIND_TRADE, side, 0, 0, book.id, order.id, other.id, other.price, lots, order.leaves, other.leaves)
     settle(core, book, buy, sell, other.price, lots, hold_before, 0)
     if book.rules != NONE:
-        rules_of(core, book).last = other.price
+        last_set(core, book, other.price)
     after_fill(core, maker, lots)
 
 
@@ -259,6 +270,7 @@ cdef inline void work(Core *core, uint32_t slot) noexcept nogil:
         return
     if order.leaves == 0:
         order_free(core, slot)
+        dirty_if_idle(core, book_at(core, at))
     elif may_rest(ext):
         rest(core, slot, order.qty - order.leaves - filled_before)
     else:

@@ -16,13 +16,15 @@ from .book cimport (
     order_register, order_reserve, order_take, reject, rules_of,
 )
 from .directory cimport book_find, order_find
+from .hashmap cimport map_get
 from .matching cimport first_tradable, is_limit_outside, may_rest, work
 from .phases cimport phase_of
 from .queue cimport queue_leave, reserve_change, shrink, tell, withdraw
+from .sources cimport ask_reserve
 from .types cimport *
 
 cdef enum:
-    ALL_FLAGS = 31
+    ALL_FLAGS = 63
     ALL_CALLS = 7  # the kinds; NO_CANCEL is no kind
     FLAGS_WITH_AUX = 2 | 4 | 8  # ICEBERG, MIN_QTY, AUCTION_ONLY
     FLAGS_FOR_RESTING = 1 | 2 | 16  # POST_ONLY, ICEBERG, STANDBY
@@ -48,6 +50,12 @@ cdef inline uint8_t order_op_reason(Core *core, const Command *c) noexcept nogil
     return reason
 
 
+cdef inline bint is_id_taken(Core *core, uint64_t order_id) noexcept nogil:
+    """Whether a live order, a waiting task or a block offer has this id."""
+    return order_find(core, order_id) != NONE or (
+        map_get(&core.task_map, order_id) != NONE or map_get(&core.block_map, order_id) != NONE)
+
+
 cdef inline bint price_valid(int64_t price) noexcept nogil:
     return 1 <= price <= CPX_MAX_PRICE_TICKS
 
@@ -69,7 +77,7 @@ cdef inline uint64_t events_at_most(Core *core, const BookLine *book, uint32_t s
 
 
 cdef inline bint is_offered(Core *core, const Command *c, const BookLine *book) noexcept nogil:
-    """Whether type, time in force and flags exist and go together (PO3, IC6, T4, EM1)."""
+    """Whether type, time in force and flags exist and go together (PO3, IC6, T4, EM1, BB1)."""
     cdef bint is_resting = c.tif == CPX_TIF_GTC or c.tif == CPX_TIF_GTD or c.tif == CPX_TIF_DAY
     if c.side > CPX_SIDE_SELL or c.order_type > CPX_ORDER_TYPE_MARKET or c.tif > CPX_TIF_DAY:
         return False
@@ -81,6 +89,8 @@ cdef inline bint is_offered(Core *core, const Command *c, const BookLine *book) 
         return False
     if c.flags & CPX_FLAG_STANDBY and (
             c.side != CPX_SIDE_SELL or book.rules == NONE or rules_of(core, book).end_ns == 0):
+        return False
+    if c.flags & CPX_FLAG_INDIVISIBLE and c.side != CPX_SIDE_SELL:
         return False
     if c.flags & CPX_FLAG_AUCTION_ONLY:
         return c.flags == CPX_FLAG_AUCTION_ONLY and 0 <= c.aux <= ALL_CALLS and is_resting
@@ -123,7 +133,7 @@ cdef inline uint8_t new_reason(Core *core, const Command *c, const BookLine *boo
         return CPX_REJECT_INVALID_EXPIRY
     if not is_taken_now(core, c, book):
         return CPX_REJECT_PHASE
-    if order_find(core, c.order_id) != NONE:
+    if is_id_taken(core, c.order_id):
         return CPX_REJECT_DUPLICATE_ID
     if core.n_orders >= core.max_orders:
         return CPX_REJECT_BOOK_FULL
@@ -191,6 +201,8 @@ cdef inline int op_new(Core *core, const Command *c) noexcept nogil:
     if events_reserve(core, events_at_most(core, book, c.side, c.qty, c.stp or book.rules != NONE)):
         return -1
     if order_reserve(core) or (core.check_funds and position_reserve(core)):
+        return -1
+    if core.check_funds and c.side == CPX_SIDE_SELL and ask_reserve(core, c.account, c.book):
         return -1
     if at == NONE:
         if book_reserve(core):

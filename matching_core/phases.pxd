@@ -10,8 +10,10 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from .auction cimport end_call_orders, extend_call, is_outside_corridor, n_call_orders, uncross, uncross_reserve
 from .book cimport book_at, emit, events_reserve, reject, rules_of
 from .directory cimport book_find
+from .dirt cimport mark
 from .figures cimport Figures, figures
 from .setup cimport call_join, call_leave, rules_at, setup_book, setup_reserve
+from .sources cimport book_rules_changed
 from .types cimport *
 
 cdef enum:
@@ -57,6 +59,7 @@ cdef inline void enter(Core *core, uint32_t at, uint8_t phase, uint8_t call, int
     if phase == CPX_PHASE_AUCTION:
         if not was_call:
             call_join(core, at)
+            book_rules_changed(core, book_at(core, at))
         return
     if was_call:
         call_leave(core, at)
@@ -65,10 +68,12 @@ cdef inline void enter(Core *core, uint32_t at, uint8_t phase, uint8_t call, int
     rules.told_surplus = 0
     rules.told_ns = 0
     rules.extensions = 0
+    book_rules_changed(core, book_at(core, at))
 
 
 cdef inline void move(Core *core, uint32_t at, uint8_t phase, uint8_t call, int64_t call_end_ns) noexcept nogil:
     cdef uint8_t before = phase_of(core, book_at(core, at))
+    mark(core, book_at(core, at))
     if before == CPX_PHASE_AUCTION and phase != CPX_PHASE_AUCTION:
         end_call_orders(core, at)
     enter(core, at, phase, call, call_end_ns)
@@ -86,6 +91,7 @@ cdef inline void gate_book(Core *core, uint32_t at) noexcept nogil:
     enter(core, at, CPX_PHASE_CANCEL_ONLY, 0, 0)
     rules_of(core, book).is_gated = 1
     book.gate_ns = rules_of(core, book).end_ns
+    book_rules_changed(core, book)
 
 
 # --- commands ---
@@ -146,6 +152,7 @@ cdef inline int op_uncross(Core *core, const Command *c) noexcept nogil:
         return reject(core, c, reason)
     found = figures(core, book_at(core, at))
     if is_outside_corridor(rules_of(core, book_at(core, at)), &found):
+        mark(core, book_at(core, at))
         extend_call(core, at, &found)
         return 0
     if uncross_reserve(core, at, &found):

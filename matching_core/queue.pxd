@@ -2,8 +2,8 @@
 
 Rules kept here: AM2 and IC5 (fewer lots in the same place; what is hidden goes first), IC2 and IC4 (which slice of an
 iceberg stands in the queue), HM2 (the money side of a fill), HM3 and ST3 (whoever leaves frees what he held, in one
-event). A taker has a slot like any other order: it is known by its id and in no queue. `reference/queue.py` is the
-rulebook, `reference/cover.py` for money.
+event), RT4 (what may suit a waiting task is marked). A taker has a slot like any other order: it is known by its id and
+in no queue. `reference/queue.py` is the rulebook, `reference/cover.py` for money.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
@@ -14,6 +14,8 @@ from .accounts cimport (
 from .book cimport (
     book_link, book_of, book_unlink, emit, ext_at, ext_give, is_iceberg, order_at, order_free, rules_of, touch,
 )
+from .dirt cimport dirty_if_idle, mark, tell_less, tell_shrunk
+from .sources cimport ask_changed, ask_entered, ask_left
 from .types cimport *
 
 # --- what an order needs behind it ---
@@ -71,13 +73,16 @@ cdef inline void queue_enter(Core *core, uint32_t slot) noexcept nogil:
     book_link(core, slot)
     if core.check_funds and order.book_side & 1:
         asks_add(position_find(core, order.account, book_of(core, order).id), slot)
+        ask_entered(core, order.account, book_of(core, order))
 
 
 cdef inline void queue_leave(Core *core, uint32_t slot) noexcept nogil:
     """Take an order out of its queue; nothing is freed, and it is still known."""
     cdef OrderSlot *order = order_at(core, slot)
     if core.check_funds and order.book_side & 1:
+        tell_less(core, order)
         asks_remove(position_find(core, order.account, book_of(core, order).id), slot)
+        ask_left(core, order.account, book_of(core, order))
     book_unlink(core, slot)
 
 
@@ -92,6 +97,8 @@ cdef inline void rest(Core *core, uint32_t slot, int64_t taken) noexcept nogil:
         order.ext = NONE
         book_link(core, slot)
         return
+    if order.book_side & 1:
+        mark(core, book_of(core, order))
     if not ext.flags & CPX_FLAG_ICEBERG:
         queue_enter(core, slot)
         return
@@ -108,6 +115,8 @@ cdef inline void replenish(Core *core, uint32_t slot) noexcept nogil:
     book_unlink(core, slot)
     ext.shown = ext.aux if ext.aux < order.leaves else order.leaves
     book_link(core, slot)
+    if core.check_funds and order.book_side & 1:
+        ask_changed(core, order.account, book_of(core, order))
     tell(core, CPX_KIND_REPLENISHED, 0, 0, order, ext.shown, order.leaves, 0)
 
 
@@ -117,7 +126,10 @@ cdef inline void after_fill(Core *core, uint32_t slot, int64_t lots) noexcept no
     if order.leaves == 0:
         queue_leave(core, slot)
         order_free(core, slot)
-    elif is_iceberg(core, order):
+        return
+    if core.check_funds and order.book_side & 1:
+        tell_less(core, order)
+    if is_iceberg(core, order):
         ext_at(core, order.ext).shown -= lots
         if ext_at(core, order.ext).shown <= 0:
             replenish(core, slot)
@@ -130,6 +142,8 @@ cdef inline void shrink(Core *core, uint32_t slot, int64_t leaves, uint8_t flags
     cdef int64_t hold_before = order_hold(core, order, book)
     cdef int64_t fewer = order.leaves - leaves
     cdef int64_t hold
+    if core.check_funds and order.book_side & 1 and fewer > 0:
+        tell_shrunk(core, slot)
     order.qty -= fewer
     order.leaves = leaves
     touch(core, book)
@@ -148,6 +162,7 @@ cdef inline void discard(Core *core, uint32_t slot, uint8_t kind, uint8_t reason
     reserve_change(core, order, book, -freed, -order.leaves)
     tell(core, kind, reason, 0, order, order.leaves, 0, freed)
     order_free(core, slot)
+    dirty_if_idle(core, book)
 
 
 cdef inline void withdraw(Core *core, uint32_t slot, uint8_t kind, uint8_t reason) noexcept nogil:

@@ -20,13 +20,15 @@ from .core cimport ring_places
 from .directory cimport book_find, order_find, order_ring_double
 from .orders cimport price_valid
 from .queue cimport queue_enter
+from .restore_market cimport load_market, load_tables
 from .setup cimport call_join, rules_reserve, set_up
 from .snapshot cimport STP_SHIFT, TYPE_SHIFT, SnapOrder
+from .sources cimport ask_reserve
 from .types cimport *
 from .venue cimport account_open, list_book
 
 cdef enum:
-    ALL_ORDER_FLAGS = 31
+    ALL_ORDER_FLAGS = 63
     ALL_CALL_KINDS = 7
 
 
@@ -36,14 +38,15 @@ cdef inline int need_memory(bint has_failed) except -1:
     return 0
 
 
-cdef inline int load_state(Core *core, object rows) except -1:
-    """Fill an empty engine; ValueError naming what is wrong with its orders."""
+cdef inline int load_state(Core *core, object rows, object tasks) except -1:
+    """Fill an empty engine; `tasks` are those of the rows. ValueError naming what is wrong with its orders."""
     cdef uint32_t i
     cdef AccountLine *line
     core.next_seq = rows.next_seq
     core.now_ns = rows.now_ns
     for i in range(4):
         core.fees_ppm[i] = rows.fees_ppm[i]
+    load_tables(core, rows.tables)
     for book, group, value_micro, max_order, gate_ns in rows.books:
         need_memory(list_book(core, book, value_micro, max_order, group, gate_ns))
     for values in rows.rules:
@@ -67,7 +70,8 @@ cdef inline int load_state(Core *core, object rows) except -1:
         need_memory(position_reserve(core) or book_reserve(core))
         position_make(core, account, book_at(core, open_line(core, book))).bought = bought
         position_find(core, account, book).sold = sold
-    return load_orders(core, rows.orders, rows.extras)
+    load_orders(core, rows.orders, rows.extras)
+    return load_market(core, rows.tables, tasks)
 
 
 cdef inline uint32_t open_line(Core *core, uint32_t book) noexcept nogil:
@@ -156,7 +160,8 @@ cdef inline bint are_marks_fair(const SnapOrder *row, int64_t aux, int64_t shown
         return False
     if flags & CPX_FLAG_AUCTION_ONLY:
         return flags == CPX_FLAG_AUCTION_ONLY and 0 <= aux <= ALL_CALL_KINDS and shown == 0
-    if order_type == CPX_ORDER_TYPE_MARKET or (flags & CPX_FLAG_STANDBY and row.side != CPX_SIDE_SELL):
+    if order_type == CPX_ORDER_TYPE_MARKET or (
+            flags & (CPX_FLAG_STANDBY | CPX_FLAG_INDIVISIBLE) and row.side != CPX_SIDE_SELL):
         return False
     if flags & CPX_FLAG_ICEBERG:
         return not flags & CPX_FLAG_MIN_QTY and 1 <= shown <= most and (
@@ -220,6 +225,8 @@ cdef inline int load_order(Core *core, const SnapOrder *row, int64_t aux, int64_
     if not is_order_fair(core, row, aux, shown, &core.blank if at == NONE else book_at(core, at)):
         return 1
     if order_reserve(core) or book_reserve(core) or (core.check_funds and position_reserve(core)):
+        return -1
+    if core.check_funds and row.side == CPX_SIDE_SELL and ask_reserve(core, row.account, row.book):
         return -1
     at = open_line(core, row.book)
     if core.check_funds and not cover_order(core, row, book_at(core, at)):

@@ -10,6 +10,8 @@ from libc.string cimport memset
 
 from .book cimport book_at, book_open, book_reserve, emit, reject, rules_of, touch
 from .directory cimport book_find
+from .dirt cimport mark
+from .sources cimport book_rules_changed
 from .types cimport *
 
 cdef enum:
@@ -188,6 +190,8 @@ cdef inline int op_set_bands(Core *core, const Command *c) noexcept nogil:
     rules.static_ppm = <uint32_t>c.price
     rules.dynamic_ppm = <uint32_t>c.qty
     rules.corridor_ppm = <uint32_t>c.aux
+    book_rules_changed(core, book_at(core, at))
+    mark(core, book_at(core, at))
     emit(core, CPX_KIND_BANDS_SET, 0, 0, 0, c.book, 0, 0, c.price, c.qty, c.aux, 0)
     return 0
 
@@ -203,6 +207,8 @@ cdef inline int op_set_reference(Core *core, const Command *c) noexcept nogil:
         return -1
     at = setup_book(core, at, c.book)
     rules_of(core, book_at(core, at)).reference = c.price
+    book_rules_changed(core, book_at(core, at))
+    mark(core, book_at(core, at))
     touch(core, book_at(core, at))
     emit(core, CPX_KIND_REFERENCE_SET, 0, 0, 0, c.book, 0, 0, c.price, 0, 0, 0)
     return 0
@@ -225,5 +231,6 @@ cdef inline int op_set_fix(Core *core, const Command *c) noexcept nogil:
     rules.fix = c.price
     rules.grade = c.side
     rules.fix_hash = c.client_ref
+    book_rules_changed(core, book_at(core, at))
     emit(core, CPX_KIND_FIX_SET, c.side, 0, 0, c.book, 0, c.client_ref, c.price, 0, 0, 0)
     return 0

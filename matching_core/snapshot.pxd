@@ -1,4 +1,5 @@
-"""The state as snapshot rows: those of `image.ROWS` and `image.RULE_ROWS`, packed where they lie.
+"""The state as snapshot rows: those of `image.ROWS` and `image.RULE_ROWS`, packed where they lie; `snapshot_market` has the
+rest.
 
 Rules kept here: equal logical state gives equal bytes; rows are in canonical order and empty records are left out.
 `reference/snapshot.py` is the rulebook, `restore.pxd` the way back.
@@ -6,13 +7,15 @@ Rules kept here: equal logical state gives equal bytes; rows are in canonical or
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, qsort
+from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from .accounts cimport pair
 from .book cimport ext_at, order_at
 from .hashmap cimport map_get
 from .ladder cimport ladder_below, ladder_level, level_at
+from .snapshot_market cimport market_sections
+from .snapshot_rows cimport RowKey, add_key, room_for, sort_keys
 from .types cimport *
 
 cdef enum:
@@ -61,36 +64,11 @@ cdef packed struct SnapExtra:
 cdef packed struct SnapKilled:
     uint32_t kind, who
 
-cdef struct RowKey:  # where a row belongs, and the index of what it tells
-    uint64_t key
-    uint32_t at
-
 cdef enum:  # which books
     LISTED_BOOKS, SET_UP_BOOKS, BUSY_BOOKS
 
 
 # --- canonical order ---
-
-
-cdef inline int by_key(const void *a, const void *b) noexcept nogil:
-    cdef uint64_t first = (<const RowKey *>a).key
-    cdef uint64_t second = (<const RowKey *>b).key
-    return (first > second) - (first < second)
-
-
-cdef inline void sort_keys(RowKey *keys, uint64_t n) noexcept nogil:
-    """Keys are distinct and mostly ascend already."""
-    cdef uint64_t i
-    for i in range(1, n):
-        if keys[i - 1].key > keys[i].key:
-            qsort(keys, n, sizeof(RowKey), by_key)
-            return
-
-
-cdef inline uint64_t add_key(RowKey *keys, uint64_t n, uint64_t key, uint32_t at) noexcept nogil:
-    keys[n].key = key
-    keys[n].at = at
-    return n + 1
 
 
 cdef inline uint64_t book_keys(Core *core, RowKey *keys, uint32_t which) noexcept nogil:
@@ -164,10 +142,6 @@ cdef inline void fill_rules(const BookRules *rules, uint32_t book, SnapRule *row
     row.fix, row.fix_hash, row.interval_ns = rules.fix, rules.fix_hash, rules.interval_ns
     row.told_price, row.told_volume = rules.told_price, rules.told_volume
     row.told_surplus, row.told_ns = rules.told_surplus, rules.told_ns
-
-
-cdef inline bytes room_for(uint64_t n, size_t size):
-    return PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(n * size))
 
 
 cdef inline bytes meta_rows(const Core *core):
@@ -341,7 +315,7 @@ cdef inline dict state_sections(Core *core):
             "META": meta_rows(core), "CORE": core_rows(core), "BOOK": book_rows(core, keys),
             "ACCT": account_rows(core, keys), "CAPA": capacity_rows(core, keys), "POSN": position_rows(core, keys),
             "ORDR": order_rows(core, slots), "RULE": rule_rows(core, keys), "ORDX": extra_rows(core, slots),
-            "KILL": killed_rows(core),
+            "KILL": killed_rows(core), **market_sections(core),
         }
     finally:
         free(keys)

@@ -1,7 +1,8 @@
 """Commands that end many orders at once: mass cancel, kill switch, session close.
 
 Rules kept here: X2 (filters, T3 order, one event each and a sum), X3 (a killed account or firm is blocked until it is
-lifted), X4 (a mass cancel leaves out books in the no-cancel tail of a call, a kill does not), T2.
+lifted; its tasks and block offers end with its orders), X4 (a mass cancel leaves out books in the no-cancel tail of a
+call, a kill does not), T2.
 What is due is found and noted first, then room for the events is made, then the orders go. Whoever names an account or
 a firm has few orders among many: those are found in one pass over the slots. Else the books are walked.
 `reference/sweeps.py` is the rulebook.
@@ -11,13 +12,15 @@ from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memmove
 
 from .accounts cimport firm_of, is_killed, killed_place, may_trade
+from .blocks cimport blocks_kill, blocks_of
 from .book cimport book_at, book_of, emit, events_reserve, ext_at, order_at, reject
 from .directory cimport book_find
+from .due cimport due_reserve, due_set, due_set_book, due_sort
 from .ladder cimport ladder_below, ladder_level, level_at
 from .orders cimport is_no_cancel
 from .queue cimport withdraw
+from .task_time cimport due_ids_reserve, tasks_kill, tasks_of
 from .types cimport *
-from .venue cimport due_reserve, due_set, due_set_book, due_sort
 
 cdef enum:
     ALL_FILTERS = 0x0F  # every CPX_FILTER_*
@@ -252,6 +255,7 @@ cdef inline uint32_t kill_who(const Command *c) noexcept nogil:
 cdef inline int op_kill(Core *core, const Command *c) noexcept nogil:
     cdef uint8_t reason = kill_reason(core, c)
     cdef uint32_t who = kill_who(c)
+    cdef uint64_t n_events = 0
     cdef Sweep sweep
     if reason:
         return reject(core, c, reason)
@@ -260,10 +264,15 @@ cdef inline int op_kill(Core *core, const Command *c) noexcept nogil:
     sweep.firm = who
     sweep.is_day_only = False
     sweep.spares_no_cancel = False
-    if killed_reserve(core) or sweep_reserve(core, &sweep):
+    if killed_reserve(core) or due_ids_reserve(core) or blocks_of(core, c.flags, who, &n_events) < 0:
+        return -1
+    n_events += tasks_of(core, c.flags, who)
+    if sweep_reserve(core, &sweep) or events_reserve(core, n_events + sweep.n_orders + 1):
         return -1
     killed_add(core, c.flags, who)
     sweep_end(core, &sweep, CPX_KIND_CANCELED, CPX_CANCEL_KILLED)
+    tasks_kill(core, c.flags, who)
+    blocks_kill(core, c.flags, who)
     emit(core, CPX_KIND_KILLED, 0, 0, c.flags, 0, who, 0, 0, <int64_t>sweep.n_orders, sweep.lots, 0)
     return 0
 

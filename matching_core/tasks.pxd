@@ -11,8 +11,9 @@ from .accounts cimport (
     account_find, asks_sorted, count_trade, held_free, is_blocked, may_trade, position_make, position_reserve, post,
 )
 from .book cimport book_at, deny, emit, events_reserve, order_at, order_minimum, reject
-from .directory cimport book_find, order_find
-from .orders cimport order_op_reason, price_valid, qty_valid
+from .directory cimport book_find
+from .dirt cimport dirty_if_idle
+from .orders cimport is_id_taken, order_op_reason, price_valid, qty_valid
 from .phases cimport is_takeable
 from .queue cimport after_fill
 from .types cimport *
@@ -63,7 +64,7 @@ cdef inline uint8_t take_reason(Core *core, const Command *c, const BookLine *bo
         return CPX_REJECT_INVALID_NOTIONAL
     if not is_takeable(core, book):
         return CPX_REJECT_PHASE
-    return CPX_REJECT_DUPLICATE_ID if order_find(core, c.order_id) != NONE else 0
+    return CPX_REJECT_DUPLICATE_ID if is_id_taken(core, c.order_id) else 0
 
 
 cdef inline int op_take(Core *core, const Command *c) noexcept nogil:
@@ -129,3 +130,4 @@ cdef inline void take_fills(
              ask.account)
         count_trade(core, c.account, ask.account, book, lots)
         after_fill(core, fills[i].slot, lots)
+        dirty_if_idle(core, &core.books[book_find(core, book.id)])

@@ -7,6 +7,9 @@ they never move and never need to grow. All other slabs grow before a command ch
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from .market_types cimport *
+from .task_types cimport TaskDraft, TaskGroup, TaskHeap
+
 cdef extern from "matching_core.h" nogil:
     ctypedef struct Command "cpx_command":
         uint8_t op, side, order_type, tif, stp, flags
@@ -27,7 +30,10 @@ cdef extern from "matching_core.h" nogil:
         CPX_OP_NEW, CPX_OP_CANCEL, CPX_OP_REPLACE, CPX_OP_REDUCE, CPX_OP_MASS_CANCEL, CPX_OP_ADVANCE_TIME,
         CPX_OP_SET_PHASE, CPX_OP_UNCROSS, CPX_OP_AMEND, CPX_OP_OPEN_ACCOUNT, CPX_OP_TRANSFER, CPX_OP_SET_FEE,
         CPX_OP_LIST_BOOK, CPX_OP_SET_CAPACITY, CPX_OP_TAKE, CPX_OP_ADJUST_SOLD, CPX_OP_SET_BOOK, CPX_OP_SET_BANDS,
-        CPX_OP_SET_REFERENCE, CPX_OP_SET_FIX, CPX_OP_SESSION_CLOSE, CPX_OP_KILL, CPX_OP_LIFT
+        CPX_OP_SET_REFERENCE, CPX_OP_SET_FIX, CPX_OP_SESSION_CLOSE, CPX_OP_KILL, CPX_OP_LIFT, CPX_OP_SET_GRID,
+        CPX_OP_LIST_FAMILY, CPX_OP_SET_REACH, CPX_OP_SET_LINK, CPX_OP_BLOCK_OPEN, CPX_OP_BLOCK_SET,
+        CPX_OP_BLOCK_CLOSE, CPX_OP_TASK, CPX_OP_TASK_AMEND, CPX_OP_TASK_CANCEL, CPX_OP_DRAIN, CPX_OP_TASK_TERMS,
+        CPX_OP_TASK_CHIPS, CPX_OP_TASK_REGIONS, CPX_OP_TASK_STEPS
     enum:  # Side
         CPX_SIDE_BUY, CPX_SIDE_SELL
     enum:  # OrderType
@@ -35,7 +41,8 @@ cdef extern from "matching_core.h" nogil:
     enum:  # TimeInForce
         CPX_TIF_GTC, CPX_TIF_IOC, CPX_TIF_FOK, CPX_TIF_GTD, CPX_TIF_DAY
     enum:  # OrderFlag
-        CPX_FLAG_POST_ONLY, CPX_FLAG_ICEBERG, CPX_FLAG_MIN_QTY, CPX_FLAG_AUCTION_ONLY, CPX_FLAG_STANDBY
+        CPX_FLAG_POST_ONLY, CPX_FLAG_ICEBERG, CPX_FLAG_MIN_QTY, CPX_FLAG_AUCTION_ONLY, CPX_FLAG_STANDBY,
+        CPX_FLAG_INDIVISIBLE
     enum:  # StpMode
         CPX_STP_NONE, CPX_STP_CANCEL_NEWEST, CPX_STP_CANCEL_OLDEST, CPX_STP_CANCEL_BOTH, CPX_STP_DECREMENT
     enum:  # BookRule
@@ -44,6 +51,14 @@ cdef extern from "matching_core.h" nogil:
         CPX_TIE_REFERENCE, CPX_TIE_CAPPED_PRESSURE, CPX_TIE_MIDPOINT
     enum:  # CallKind
         CPX_CALL_OPENING, CPX_CALL_CLOSING, CPX_CALL_VOLATILITY, CPX_CALL_NO_CANCEL
+    enum:  # Lane
+        CPX_LANE_STANDARD, CPX_LANE_ECONOMY, CPX_LANE_EMERGENCY, CPX_LANE_REPAIR
+    enum:  # Shape
+        CPX_SHAPE_BLOCK, CPX_SHAPE_SPLIT, CPX_SHAPE_SPREAD, CPX_SHAPE_BULK
+    enum:  # TaskFlag
+        CPX_TASK_FLAG_GREEN, CPX_TASK_FLAG_INDIVISIBLE
+    enum:  # Power
+        CPX_POWER_GRID, CPX_POWER_GREEN
     enum:  # MassFilter
         CPX_FILTER_ACCOUNT, CPX_FILTER_FIRM, CPX_FILTER_BOOK, CPX_FILTER_SIDE
     enum:  # FixGrade
@@ -54,10 +69,13 @@ cdef extern from "matching_core.h" nogil:
         CPX_KIND_BOOK_LISTED, CPX_KIND_BOOK_CLOSED, CPX_KIND_CAPACITY_SET, CPX_KIND_SOLD_ADJUSTED,
         CPX_KIND_REPLENISHED, CPX_KIND_MASS_CANCELED, CPX_KIND_PHASE_SET, CPX_KIND_UNCROSSED, CPX_KIND_INDICATIVE,
         CPX_KIND_CALL_EXTENDED, CPX_KIND_BOOK_SET, CPX_KIND_BANDS_SET, CPX_KIND_REFERENCE_SET, CPX_KIND_FIX_SET,
-        CPX_KIND_SESSION_CLOSED, CPX_KIND_KILLED, CPX_KIND_LIFTED, CPX_KIND_BOOK_GATED
+        CPX_KIND_SESSION_CLOSED, CPX_KIND_KILLED, CPX_KIND_LIFTED, CPX_KIND_BOOK_GATED, CPX_KIND_TASK_WAITING,
+        CPX_KIND_TASK_FILLED, CPX_KIND_DATA_MOVED, CPX_KIND_DRAINED, CPX_KIND_GRID_SET, CPX_KIND_FAMILY_LISTED,
+        CPX_KIND_REACH_SET, CPX_KIND_LINK_SET, CPX_KIND_BLOCK_OPENED, CPX_KIND_BLOCK_CHANGED,
+        CPX_KIND_BLOCK_CLOSED, CPX_KIND_TASK_STEPPED
     enum:  # EventFlag
         CPX_EVENT_KEPT_PRIORITY, CPX_EVENT_AUCTION, CPX_EVENT_TAKE, CPX_EVENT_SELF_TRADE, CPX_EVENT_SLID,
-        CPX_EVENT_HIDDEN
+        CPX_EVENT_HIDDEN, CPX_EVENT_TASK, CPX_EVENT_BLOCK
     enum:  # Phase
         CPX_PHASE_PRE_OPEN, CPX_PHASE_AUCTION, CPX_PHASE_OPEN, CPX_PHASE_HALTED, CPX_PHASE_CANCEL_ONLY,
         CPX_PHASE_CLOSED
@@ -68,7 +86,7 @@ cdef extern from "matching_core.h" nogil:
         CPX_REJECT_INVALID_PRICE, CPX_REJECT_INVALID_QTY, CPX_REJECT_INVALID_NOTIONAL, CPX_REJECT_INVALID_EXPIRY,
         CPX_REJECT_PHASE, CPX_REJECT_DUPLICATE_ID, CPX_REJECT_UNKNOWN_ORDER, CPX_REJECT_TIME_BACKWARDS,
         CPX_REJECT_ALREADY_EXISTS, CPX_REJECT_BOOK_FULL, CPX_REJECT_NOT_ENOUGH_DEPTH, CPX_REJECT_PRICE_BAND,
-        CPX_REJECT_WOULD_TRADE
+        CPX_REJECT_WOULD_TRADE, CPX_REJECT_INCOMPLETE, CPX_REJECT_INVALID_WINDOW, CPX_REJECT_TOO_MANY_WAITING
     enum:  # DenyReason
         CPX_DENY_INSUFFICIENT_FUNDS, CPX_DENY_CAPACITY, CPX_DENY_TOO_MANY_SELLS, CPX_DENY_BALANCE_OVERFLOW,
         CPX_DENY_BLOCKED
@@ -79,7 +97,12 @@ cdef extern from "matching_core.h" nogil:
         CPX_EXPIRE_GTD, CPX_EXPIRE_GATE, CPX_EXPIRE_DAY
     const int64_t CPX_BUCKETS, CPX_FEE_TABLES, CPX_MAX_FEE_PPM, CPX_MAX_MONEY_MICRO, CPX_MAX_ORDER_ID
     const int64_t CPX_MAX_PRICE_TICKS, CPX_MAX_QTY_LOTS, CPX_MAX_SELLS_PER_BOOK, CPX_MAX_TIME_NS
-    const int64_t CPX_MAX_WALK_PERIODS, CPX_MAX_SLICES, CPX_OUTSIDE_ACCOUNT, CPX_PPM
+    const int64_t CPX_MAX_WALK_PERIODS, CPX_MAX_SLICES, CPX_OUTSIDE_ACCOUNT, CPX_PPM, CPX_PERIOD_BITS
+    const int64_t CPX_MAX_FAMILIES, CPX_MAX_REGION, CPX_MAX_CHIP, CPX_MAX_TASKS, CPX_MAX_TASK_CHIPS
+    const int64_t CPX_MAX_TASK_REGIONS, CPX_MAX_TASK_STEPS, CPX_MAX_TASK_RECORDS, CPX_MAX_MOVED_REGIONS
+    const int64_t CPX_MAX_SPREAD_SITES, CPX_MAX_FACTOR_PPM, CPX_MIN_FACTOR_PPM, CPX_MAX_DATA_MB, CPX_MAX_RTT_US
+    const int64_t CPX_MAX_MBIT_PER_S, CPX_MAX_PRICE_MICRO_PER_GB, CPX_MAX_EMERGENCY_PERIODS
+    const int64_t CPX_MAX_EMERGENCY_DELAY_NS, CPX_STEP_BEFORE_GATE_NS, CPX_LATENCY_CLASSES
 
 cdef extern from "cpx_debug.h" nogil:
     void CPX_CHECK(bint condition) noexcept  # aborts with file and line in a CPX_DEBUG build, else nothing
@@ -93,17 +116,23 @@ cdef extern from "cpx_core.h" nogil:
     uint64_t cpx_pick(bint condition, uint64_t one, uint64_t other) noexcept  # one if it holds, else other; no branch
     uint32_t *cpx_pick_place(bint condition, uint32_t *one, uint32_t *other) noexcept
     int cpx_grow(void **slab, uint64_t *capacity, uint64_t need, size_t item) noexcept  # 0, or -1 without memory
+    int cpx_grow_small(void **list, uint64_t *capacity, uint64_t need, size_t item) noexcept  # the same for small lists
+    void cpx_shrink(void **slab, uint64_t *capacity, uint64_t need, size_t item) noexcept  # what it has beyond the need
     void cpx_advise_huge(void *address, size_t size) noexcept  # but for the first huge page of the range
     void *cpx_reserve(size_t size) noexcept  # zeroed address space that costs memory where it is touched; or NULL
     void cpx_touch(void *address, size_t size) noexcept  # takes the memory of a range now
     void cpx_unreserve(void *address, size_t size) noexcept
     void cpx_return(void *address, size_t size) noexcept  # whole pages inside go back to the system and read as zeros
     uint64_t cpx_home(uint64_t key, uint32_t shift) noexcept  # where a key belongs in a table of 2^(64 - shift)
+    uint64_t cpx_mix(uint64_t hash, uint64_t word) noexcept  # one more word in the hash of several
     uint64_t cpx_command_head(const Command *c) noexcept  # op, side, order_type, tif, stp, flags, reserved: low byte first
     void cpx_event_head(Event *event, uint64_t head) noexcept  # kind, side, reason, flags, book: low byte first
     int64_t cpx_fee(uint32_t fee_ppm, int64_t notional_micro) noexcept  # rounded up
     bint cpx_notional_fits(int64_t price, int64_t qty, int64_t value_micro, uint64_t already_micro) noexcept
     bint cpx_product_fits(int64_t price, int64_t qty, int64_t most) noexcept
+    bint cpx_is_before(
+        int64_t time, int64_t origin, int64_t period_ns, int64_t end, int64_t length, int64_t early
+    ) noexcept  # whether a time is so much before the start of period end - length
     int64_t cpx_add_capped(int64_t count, int64_t lots) noexcept  # stops at the largest number
     bint cpx_is_within(int64_t price, int64_t base, uint64_t ppm) noexcept  # B1
     int64_t cpx_upper_edge(int64_t base, int64_t ppm) noexcept  # the highest price within a band
@@ -186,8 +215,9 @@ cdef struct BookLine:  # 192 bytes; the first line is all that a plain order nee
     int64_t gate_ns  # 0 = never
     uint32_t group  # capacity group; 0 = none
     uint32_t positions  # first Position of this book, or NONE; in a free line the next free one
-    uint32_t is_capped  # whether max_lots was listed, else it is CPX_MAX_QTY_LOTS
-    uint32_t state  # BOOK_*
+    uint32_t dirty_at  # where it stands in core.dirty, or NONE
+    uint16_t is_capped  # whether max_lots was listed, else it is CPX_MAX_QTY_LOTS
+    uint16_t state  # BOOK_*
 
 cdef struct BookRules:  # how a book that was set up trades, and where its session stands: views.BookState
     uint8_t flags, tie_policy, stp, phase, call, is_gated, grade  # CPX_RULE_*, CPX_TIE_*, CPX_STP_*, CPX_PHASE_*, ...
@@ -204,7 +234,7 @@ cdef struct AccountLine:  # 64 bytes
     int64_t order_holds  # what part of HELD its open buys reserve
     uint32_t id
     uint32_t firm
-    uint64_t unused
+    uint64_t n_tasks  # that wait
 
 cdef struct CapacityLine:  # RT1: one account in one capacity group
     int64_t attested
@@ -326,4 +356,29 @@ cdef struct Core:
     # ids that found no place in their ring; id -> index
     Map order_map, book_map
     Map account_map, capacity_map, position_map, group_map
+    # tasks: what they are matched against, those that wait, and what a drain has before it
+    Market market
+    Map source_map, block_map, task_map
+    Map firm_tasks, chip_tasks  # how many wait, by firm and by first chip
+    TaskSlot *tasks
+    uint64_t tasks_capacity
+    uint64_t task_stamp  # of the task that came last
+    uint32_t tasks_used, tasks_free, n_tasks
+    uint32_t tasks_first, tasks_last  # in the order of the stamps
+    uint32_t n_spreads  # tasks of that shape among them
+    uint32_t n_parts  # continuation records behind the head at hand; 0 = not those that belong there
+    TaskHeap task_heaps[3]  # TASK_HEAP_*
+    TaskGroup *task_groups
+    uint64_t task_groups_capacity
+    uint32_t task_groups_used, task_groups_free
+    Map task_group_map  # hash of what its tasks have in common -> group, the first of a chain
+    uint64_t eligibility  # grows with every change of families, reach and links
+    uint32_t *dirty  # lines of books: in the reserved mapping, room for all
+    uint32_t n_dirty
+    bint is_draining
+    uint64_t draining[64]  # families of the pass at hand
+    uint32_t *dirty_ids  # for a drain: the books ascending
+    uint64_t dirty_ids_capacity
+    uint64_t *due_ids  # for sweeps over tasks and block offers
+    uint64_t due_ids_capacity
     BookLine blank  # what an unlisted book looks like before its first order

@@ -1,74 +1,33 @@
 """What the venue sets up: time, accounts, money, fees, listings and attested capacity. Participants cannot send these.
 
-Rules kept here: T1 and T3 (orders whose time is over go first, in walk order), then T5 (books whose gate has come) and
-EM1 (standby asks outlive the gate). Both kinds wait in binary heaps, so that a step in time costs what it ends.
+Rules kept here: T1 and T3 (tasks, then orders whose time is over go first), then T5 (books whose gate has come), EM1
+(standby asks outlive the gate), RT9. All kinds wait in binary heaps, so that a step in time costs what it ends.
 Every operation returns 0, or -1 when there is no memory and nothing has changed. `reference/venue.py` is the rulebook.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport qsort
 
 from .accounts cimport (
     account_find, capacity_find, capacity_make, capacity_reserve, group_find, held_free, may_trade, pair,
 )
+from .blocks cimport blocks_ending, blocks_expire
 from .book cimport (
-    book_at, book_of, book_open, book_reserve, deny, emit, events_reserve, ext_at, order_at, order_flags, reject,
-    rules_of,
+    book_at, book_open, book_reserve, deny, emit, events_reserve, ext_at, is_open, order_at, order_flags,
+    reject, rules_of,
 )
 from .directory cimport book_find, book_forget
+from .dirt cimport dirty_remove
+from .due cimport due_reserve, due_set, due_set_book, due_sort
 from .hashmap cimport map_get, map_put, map_remove, map_reserve
-from .ladder cimport ladder_below, ladder_level, level_at, price_key
+from .ladder cimport ladder_below, ladder_level, level_at
+from .links cimport links_advance
 from .orders cimport price_valid
 from .phases cimport gate_book
 from .queue cimport withdraw
 from .setup cimport rules_free
+from .sources cimport book_rules_changed
+from .task_time cimport come_into_sight, due_ids_reserve, tasks_expire, tasks_passing, tasks_step
 from .types cimport *
-
-# --- what many orders or books have in common that end at once ---
-
-
-cdef inline int due_order(const void *a, const void *b) noexcept nogil:
-    """T3: by book id, bids then asks, best to worst, first come first."""
-    cdef const DueOrder *x = <const DueOrder *>a
-    cdef const DueOrder *y = <const DueOrder *>b
-    if x.book != y.book:
-        return -1 if x.book < y.book else 1
-    if x.side != y.side:
-        return -1 if x.side < y.side else 1
-    if x.minus_key != y.minus_key:
-        return -1 if x.minus_key < y.minus_key else 1
-    return -1 if x.stamp < y.stamp else 1
-
-
-cdef inline void due_sort(DueOrder *due, uint64_t n) noexcept nogil:
-    if n > 1:
-        qsort(due, n, sizeof(DueOrder), due_order)
-
-
-cdef inline int due_reserve(Core *core, uint64_t n) noexcept nogil:
-    return cpx_grow(<void **>&core.due, &core.due_capacity, n, sizeof(DueOrder))
-
-
-cdef inline void due_set(Core *core, uint64_t at, uint32_t slot, uint64_t stamp) noexcept nogil:
-    """Note an order with its place in T3 order; room was reserved before."""
-    cdef DueOrder *due = core.due + at
-    cdef const OrderSlot *order = order_at(core, slot)
-    due.book = book_of(core, order).id
-    due.side = order.book_side & 1
-    due.minus_key = -price_key(due.side, order.price)
-    due.stamp = stamp
-    due.slot = slot
-
-
-cdef inline void due_set_book(Core *core, uint64_t at, uint32_t line) noexcept nogil:
-    """Note a book, to be sorted by its id; room was reserved before."""
-    cdef DueOrder *due = core.due + at
-    due.book = book_at(core, line).id
-    due.side = 0
-    due.minus_key = 0
-    due.stamp = 0
-    due.slot = line
-
 
 # --- time ---
 
@@ -76,7 +35,7 @@ cdef inline void due_set_book(Core *core, uint64_t at, uint32_t line) noexcept n
 cdef inline int op_advance_time(Core *core, const Command *c) noexcept nogil:
     cdef int64_t n_orders, n_books
     cdef uint64_t n_events = 0
-    cdef int64_t i
+    cdef int64_t i, before_ns
     if c.reserved:
         return reject(core, c, CPX_REJECT_INVALID_FIELD)
     if c.aux < core.now_ns:
@@ -85,14 +44,21 @@ cdef inline int op_advance_time(Core *core, const Command *c) noexcept nogil:
     if n_orders < 0:
         return -1
     n_books = closing_find(core, c.aux, <uint64_t>n_orders, &n_events)
-    if n_books < 0 or events_reserve(core, n_events + <uint64_t>n_orders):
+    if n_books < 0 or events_reserve(core, n_events + <uint64_t>n_orders + tasks_passing(core, c.aux)):
         return -1
+    if due_ids_reserve(core):
+        return -1
+    before_ns = core.now_ns
     core.now_ns = c.aux
+    tasks_expire(core)
     due_sort(core.due, <uint64_t>n_orders)
     for i in range(n_orders):
         withdraw(core, core.due[i].slot, CPX_KIND_EXPIRED, CPX_EXPIRE_GTD)
     if n_books > 0:
         close_due(core, core.due + n_orders, n_books)
+    links_advance(core, before_ns)
+    tasks_step(core)
+    come_into_sight(core, before_ns)
     return 0
 
 
@@ -196,7 +162,7 @@ cdef inline int64_t closing_find(Core *core, int64_t now_ns, uint64_t first, uin
                 core.due[n].slot = child
                 n += 1
         book = book_at(core, core.gates[place])
-        n_events[0] += <uint64_t>1 + book.n_orders[0] + book.n_orders[1]
+        n_events[0] += <uint64_t>1 + book.n_orders[0] + book.n_orders[1] + blocks_ending(core, book.id)
         due_set_book(core, i, core.gates[place])
         i += 1
     return <int64_t>(n - first)
@@ -218,6 +184,7 @@ cdef inline void close_book(Core *core, uint32_t at) noexcept nogil:
     cdef const BookRules *rules = rules_of(core, book)
     cdef bint lives_on = rules != NULL and not rules.is_gated and rules.end_ns > core.now_ns
     cdef uint32_t n_staying
+    blocks_expire(core, book.id)
     expire_side(core, book, CPX_SIDE_BUY, lives_on)
     expire_side(core, book, CPX_SIDE_SELL, lives_on)
     n_staying = book.n_orders[0] + book.n_orders[1]
@@ -248,6 +215,8 @@ cdef inline void forget_book(Core *core, uint32_t at) noexcept nogil:
     cdef BookLine *book = book_at(core, at)
     cdef uint32_t line = book.positions
     cdef uint32_t following
+    dirty_remove(core, book)
+    book_rules_changed(core, book)
     while line != NONE:
         following = core.positions[line].next
         map_remove(&core.position_map, pair(core.positions[line].account, book.id))
@@ -300,6 +269,7 @@ cdef inline int account_open(Core *core, uint32_t account, uint32_t firm) noexce
     for purse in range(5):
         line.purses[purse] = 0
     line.order_holds = 0
+    line.n_tasks = 0
     line.id = account
     line.firm = firm
     map_put(&core.account_map, account, core.accounts_used)
@@ -399,12 +369,6 @@ cdef inline int op_list_book(Core *core, const Command *c) noexcept nogil:
     return 0
 
 
-cdef inline bint is_open(const BookLine *book) noexcept nogil:
-    """Whether a book is part of the state: listed, or unlisted with an order in it or set up."""
-    return book.state == BOOK_LISTED or (
-        book.state == BOOK_UNLISTED and (book.n_orders[0] > 0 or book.n_orders[1] > 0 or book.rules != NONE))
-
-
 cdef inline int list_book(
     Core *core, uint32_t book_id, int64_t value_micro, int64_t max_order, uint32_t group, int64_t gate_ns
 ) noexcept nogil:
@@ -428,6 +392,7 @@ cdef inline int list_book(
         gates_add(core, at)
     if group:
         group_join(core, group)
+    book_rules_changed(core, book)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What both engines hand out when asked: one live order, and the events of one batch."""
+"""What both engines hand out when asked: orders, books, tasks, routes, block offers, and the events of one batch."""
 
 from collections.abc import Iterator
 from operator import index as as_int
@@ -55,6 +55,64 @@ class BookState(NamedTuple):
     told_volume: int
     told_surplus: int
     told_ns: int
+
+
+class RoutePart(NamedTuple):
+    """One source of a route, or one leg of a bulk plan."""
+
+    account: int  # the site
+    block_id: int  # the block offer, 0 = plain asks
+    family: int
+    lots: int
+    ask_id: int = 0  # bulk: the ask of this leg
+
+
+class Route(NamedTuple):
+    """RT2: one way to fill a task; a bulk plan has one part per leg, and `periods` go with the parts."""
+
+    first_period: int
+    compute_micro: int
+    moving_micro: int
+    lot_periods: int
+    chip_place: int
+    rtt_us: int
+    parts: tuple[RoutePart, ...]
+    periods: tuple[int, ...]
+
+
+class TaskView(NamedTuple):
+    """One waiting task as it stands now."""
+
+    order_id: int
+    account: int
+    lane: int
+    shape: int
+    limit_micro: int
+    budget_micro: int
+    target: int  # lot-periods
+    filled: int  # lot-periods bought (bulk)
+    spent_micro: int  # compute and moving
+    notional_micro: int  # compute
+    held_micro: int
+    dies_ns: int
+    woken: int  # 1: by dirt, 2: by a step
+    fee_ppm: int
+
+
+class BlockView(NamedTuple):
+    """One block offer as it stands now."""
+
+    order_id: int
+    account: int
+    family: int
+    first_period: int
+    end_period: int
+    next_period: int
+    min_lots: int
+    min_periods: int
+    notice_ns: int
+    flags: int
+    residues: tuple[tuple[int, int, int], ...]  # (period, price, lots), ascending
 
 
 class ReferenceEvents(bytes):

@@ -48,6 +48,7 @@ MAX_MEMORY_GB = 10**6
 MAX_WATTS = 10**6
 MAX_LINK_PRICE_MICRO = 1_000 * MICRO
 MAX_MBIT_PER_S = 10**9
+MAX_MB_PER_HOUR = 10**12
 
 
 def load_catalogue(folder: Path = BUNDLED) -> LoadCatalogue:
@@ -109,7 +110,7 @@ def chip_code(name: str, known: frozenset[str]) -> str:
 _CHIP_COLUMNS = Columns(("code", "family", "fp16_pflops", "memory_gb", "watts", "note"))
 _REGION_COLUMNS = Columns(("code", "name", "hub", "kind", "longitude", "latitude"))
 _REACH_COLUMNS = Columns(("access_region", "host_region", "latency_class", "rtt_ms"))
-_LINK_COLUMNS = Columns(("from_region", "to_region", "price_per_gb", "mbit_per_s"))
+_LINK_COLUMNS = Columns(("from_region", "to_region", "price_per_gb", "mbit_per_s"), ("gb_per_hour",))
 _SHARE_COLUMNS = Columns(("base", "recipient", "ppm"))
 _FEE_COLUMNS = Columns(("lane", "ppm"))
 
@@ -173,6 +174,7 @@ def _link(cells: Cells, kinds: dict[str, str]) -> Link:
         to_region=_known_region(cells, "to_region", kinds),
         price_micro_per_gb=cells.scaled("price_per_gb", MICRO, 0, MAX_LINK_PRICE_MICRO),
         mbit_per_s=cells.scaled("mbit_per_s", 1, 1, MAX_MBIT_PER_S),
+        mb_per_hour=cells.scaled_or("gb_per_hour", 1_000, 0, MAX_MB_PER_HOUR, 0),
     )
 
 

@@ -41,6 +41,9 @@ class Offer(Base, table=True):
     min_periods: int = int64()
     indivisible_ok: bool = yes_no()
     notice_min: int = int64()
+    standby: bool = yes_no()
+    price_base_micro: int = int64()
+    watts_per_card: int = int64()
     is_block: bool = yes_no()
     status: str = string()
     sold_lots: int = int64()
@@ -53,8 +56,8 @@ class Offer(Base, table=True):
 
     @classmethod
     def from_event(cls, seq: int, ts_ns: int, command: c.PlaceOffer, event: e.OfferPlaced, period_ns: int) -> Row:
-        """OfferPlaced; periods whose gate had passed before are left out of the window."""
-        start_ns = command.end_ns - event.periods * period_ns
+        """OfferPlaced; periods whose gate had passed before are left out of the window. A standing offer has 0 periods."""
+        start_ns = command.end_ns - event.periods * period_ns if event.periods else command.start_ns
         prices = command.period_prices_micro[-event.periods :]
         return {
             "seq": seq, "ts_ns": ts_ns, "participant": event.participant, "offer_id": event.offer_id, "site": event.site,
@@ -62,7 +65,8 @@ class Offer(Base, table=True):
             "lots": event.lots, "periods": event.periods, "start_ns": start_ns, "end_ns": command.end_ns,
             "price_micro": 0 if prices else command.price_micro, "period_prices": json_text(prices),
             "min_lots": command.min_lots, "min_periods": command.min_periods, "indivisible_ok": command.indivisible_ok,
-            "notice_min": command.notice_min, "is_block": event.is_block, "status": "open", "sold_lots": 0,
+            "notice_min": command.notice_min, "standby": command.standby, "price_base_micro": command.price_base_micro,
+            "watts_per_card": command.watts_per_card, "is_block": event.is_block, "status": "open", "sold_lots": 0,
             "ended_lots": 0, "ended_seq": 0, "ended_ns": 0,
         }  # fmt: skip
 
@@ -174,6 +178,14 @@ class Task(Base, table=True):
             "hold_micro": event.hold_micro if isinstance(event, e.TaskAccepted) else 0,
             "lot_periods": 0, "compute_micro": 0, "moving_micro": 0, "fee_micro": 0, "waited_ns": 0, "instrument": "",
             "changed_seq": seq, "changed_ns": ts_ns,
+        }  # fmt: skip
+
+    @classmethod
+    def amended_by(cls, task: c.Task, event: e.TaskAmended) -> Row:
+        """What TaskAmended changes."""
+        return {
+            "shape": clean_text(task.shape), "body": json_text(task), "budget_micro": event.budget_micro,
+            "hold_micro": event.hold_micro,
         }  # fmt: skip
 
 

@@ -1,14 +1,15 @@
 """Open offers as rows, and when each of them has ended.
 
-No event says that an offer is over: it is when every one of its periods is sold out, ended, skipped or past its gate, when
-it was withdrawn, or when its provider's margin fell short (HM5), which takes out all he has open.
+No event says that an offer is over: it is when every one of its periods is sold out, ended, skipped or past its gate (of a
+standby offer past its end), when it was withdrawn, or when its provider's margin fell short (HM5), which takes out all he
+has open. A standing offer ends in the last two ways only.
 """
 
 from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from exchange.adapters.table_base import Row
+from exchange.adapters.table_base import Row, json_text
 from exchange.domain.commands import AmendOffer, WithdrawOffer
 from exchange.domain.events import MarginShort, OfferEnded, OfferSkipped, Traded
 
@@ -54,8 +55,12 @@ class OfferBook:
         key = (row["participant"], row["offer_id"])
         self._open[key] = row
         self._hours[row["seq"]] = {}
-        last_gate_ns = row["end_ns"] - self._period_ns - self._gate_ns
-        heappush(self._last_gates, (last_gate_ns, row["seq"], key))
+        if row["periods"]:
+            heappush(self._last_gates, (row["end_ns"] - self._lead_ns(row), row["seq"], key))
+
+    def _lead_ns(self, row: Row) -> int:
+        """How long before a period's end its unsold lots leave."""
+        return 0 if row["standby"] else self._period_ns + self._gate_ns
 
     def sell(self, event: Traded) -> None:
         """Lots of one period were sold."""
@@ -67,10 +72,11 @@ class OfferBook:
             hour["is_over"], hour["reason"] = True, "sold"
 
     def end_hour(self, event: OfferEnded) -> None:
-        """Unsold lots left the market; those of an amended period come back at once, or are skipped."""
-        if event.reason == "amended":
-            return
+        """Unsold lots left the market; those of an hour that is paused may come back."""
         row, hour = self._hour(event.participant, event.offer_id, event.period_start_ns)
+        if event.reason == "paused":
+            hour |= {"open_lots": 0, "reason": "paused"}
+            return
         row["ended_lots"] += event.lots
         hour["ended_lots"] += event.lots
         hour |= {"open_lots": 0, "is_over": True, "reason": event.reason}
@@ -101,13 +107,32 @@ class OfferBook:
         row = self._open.get(key)
         if row is None:
             return  # over here already, with nothing left that a new price could be for
-        row |= {"lots": command.lots, "price_micro": command.price_micro, "period_prices": "[]"}
+        hours = self._hours[row["seq"]]
+        gated = self._gated_hours(row)
+        prices = json_text(command.period_prices_micro[-row["periods"] :])
+        row |= {
+            "lots": command.lots, "price_micro": command.price_micro, "period_prices": prices,
+            "price_base_micro": command.price_base_micro, "watts_per_card": command.watts_per_card,
+        }  # fmt: skip
         self._touched[key] = None
         self._note("offers", row["seq"], row)
-        for start_ns, hour in self._hours[row["seq"]].items():
-            if not hour["is_over"]:
-                hour["open_lots"] = command.lots
+        per_day = len(command.period_prices_micro) if not row["periods"] else 0
+        for start_ns, hour in hours.items():
+            if not hour["is_over"] and start_ns not in gated:
+                is_offered = not per_day or command.period_prices_micro[start_ns // self._period_ns % per_day]
+                hour |= {"open_lots": command.lots if is_offered else 0, "reason": "" if is_offered else "paused"}
                 self._note("offer_hours", (row["seq"], start_ns), hour)
+
+    def _gated_hours(self, row: Row) -> set[int]:
+        """Starts of a standby offer's periods between gate and end: an amendment leaves them as they are."""
+        if not row["standby"]:
+            return set()
+        first_ns = self._ts_ns // self._period_ns * self._period_ns
+        last_ns = row["end_ns"] or first_ns + self._gate_ns + self._period_ns
+        starts = range(max(first_ns, row["start_ns"]), min(last_ns, self._ts_ns + self._gate_ns + 1), self._period_ns)
+        for start_ns in starts:
+            self._hour(row["participant"], row["offer_id"], start_ns)
+        return set(starts)
 
     def withdraw(self, command: WithdrawOffer) -> None:
         """WithdrawOffer was acknowledged, after what was open had been reported."""
@@ -136,7 +161,9 @@ class OfferBook:
 
     def _is_over(self, row: Row) -> bool:
         """Whether each period is over, or past its gate."""
-        past = (self._ts_ns + self._gate_ns - row["start_ns"]) // self._period_ns + 1
+        if not row["periods"]:
+            return False
+        past = (self._ts_ns + self._lead_ns(row) - row["start_ns"]) // self._period_ns
         past = min(max(past, 0), row["periods"])
         first_ahead_ns = row["start_ns"] + past * self._period_ns
         hours = self._hours[row["seq"]]

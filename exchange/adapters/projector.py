@@ -17,6 +17,8 @@ from exchange.adapters.offer_book import OfferBook
 from exchange.adapters.table_base import Row, json_text
 from exchange.domain import commands as c
 from exchange.domain import events as e
+from exchange.domain.better import task_of
+from exchange.domain.instrument import Periods
 from exchange.domain.reasons import VenueReason
 from exchange.domain.state import SYSTEM_ACCOUNTS
 from exchange.domain.units import NS_PER_MINUTE, div_floor
@@ -85,7 +87,8 @@ class Projector:
         self._by_event: dict[type, Callable[[Any], None]] = {
             e.Moved: self._moved, e.Traded: self._traded, e.OrderChanged: self._order_changed,
             e.TaskAccepted: self._task_accepted, e.TaskFilled: self._task_filled, e.TaskWaiting: self._task_waiting,
-            e.TaskEnded: self._task_ended, e.OfferPlaced: self._offer_placed, e.OfferEnded: self._offers.end_hour,
+            e.TaskEnded: self._task_ended, e.TaskAmended: self._task_amended,
+            e.OfferPlaced: self._offer_placed, e.OfferEnded: self._offers.end_hour,
             e.OfferSkipped: self._offers.skip_hour, e.MarginShort: self._offers.stop_seller,
             e.ReadingTaken: self._reading_taken, e.FixSet: self._fix_set, e.Settled: self._settled,
             e.MadeUp: self._made_up, e.Acknowledged: self._acknowledged,
@@ -197,7 +200,7 @@ class Projector:
         now.trades += 1
         lease, is_joint, buyer = event.obligation_id, False, (event.buyer, event.task)
         if now.paid_for.startswith(TASK_REFERENCE):
-            is_joint = self._tasks[buyer]["shape"] == "block"
+            is_joint = self._tasks[buyer]["shape"] != "bulk"
             if is_joint:
                 lease = now.leases.setdefault(buyer, lease)
         else:
@@ -240,8 +243,15 @@ class Projector:
     # --- tasks ---
 
     def _task_accepted(self, event: e.TaskAccepted) -> None:
-        row = m.Task.from_event(self._now.seq, self._now.ts_ns, self._now.command.task, event)
+        settings = self._settings
+        periods = Periods(self._period_ns, settings["gate_min"] * NS_PER_MINUTE)
+        row = m.Task.from_event(self._now.seq, self._now.ts_ns, task_of(self._now.command, periods), event)
         self._tasks[event.participant, event.client_order_id] = row
+        self._changed("tasks", row)
+
+    def _task_amended(self, event: e.TaskAmended) -> None:
+        row = self._tasks[event.participant, event.client_order_id]
+        row |= m.Task.amended_by(self._now.command.task, event)
         self._changed("tasks", row)
 
     def _task_filled(self, event: e.TaskFilled) -> None:

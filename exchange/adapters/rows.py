@@ -51,7 +51,6 @@ PROBLEM_CODES = {
     "choice": "the cell is none of the words allowed there",
     "duplicate": "the same thing is said twice",
     "conflict": "two cells or two rows contradict each other",
-    "unsupported": "the file format knows this, this version of the venue does not",
     "json": "the file is not JSON of the expected shape",
     "not_monotone": "a slower latency class is promised faster than a quicker one",
 }

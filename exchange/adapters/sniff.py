@@ -13,6 +13,8 @@ KNOWN_HEADERS: dict[str, tuple[str, ...]] = {
     "alibaba_pods": ("name", "num_gpu", "gpu_milli", "creation_time", "deletion_time"),
     "alibaba_nodes": ("sn", "cpu_milli", "gpu", "model"),
     "price_list_csv": ("AcceleratorName", "AcceleratorCount", "Price"),
+    "power_prices": ("hour", "price_per_kwh"),
+    "power_prices_usd": ("Datetime (UTC)", "Price (USD/MWh)"),
 }
 # Kinds of our own, whose headers people write by hand.
 OWN_COLUMNS: dict[str, Columns] = {"tasks": TASK_COLUMNS, "offers": OFFER_COLUMNS, "sites": SITE_COLUMNS}

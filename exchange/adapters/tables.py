@@ -24,7 +24,7 @@ from exchange.adapters.table_base import (
 from exchange.domain import commands as c
 from exchange.domain import events as e
 
-SCHEMA_VERSION = 2  # raised with every change of the tables or of what is in them: a database of another one is made again
+SCHEMA_VERSION = 3  # raised with every change of the tables or of what is in them: a database of another one is made again
 
 
 class OffsetRow(Base, table=True):

@@ -13,6 +13,7 @@ import typer
 
 from exchange.cli.bench_core import core
 from exchange.cli.bench_gateway import gateway
+from exchange.cli.bench_tasks import tasks as tasks_bench
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,6 +26,7 @@ DAY_LINES = (
 command = typer.Typer(no_args_is_help=True, add_completion=False)
 command.command()(core)
 command.command()(gateway)
+command.command("tasks")(tasks_bench)
 
 
 def machine() -> dict[str, Any]:

@@ -6,30 +6,21 @@ import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import typer
 
 from exchange.cli import bench_core_figures as figures
-from exchange.cli.bench_core_run import BENCH, PASSES, PROFILES, SEED, Row, Run, say
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from exchange.cli.bench_core_run import BENCH, PASSES, PROFILES, SEED, Run, say
+from exchange.cli.bench_tables import Group, show
 
 QUICKER = 10  # --quick has so much less to do
-NO_LIMIT = 100_000  # columns, where there is no terminal
 NO_INPUT, MISSED = 66, 1  # exit codes
-
-
-class Group(NamedTuple):
-    """Figures of one kind: a table on the screen, a list in --json."""
-
-    key: str
-    title: str
-    measure: Callable[[Run], list[Row]]
-    columns: tuple[tuple[str, str], ...]  # key of a row, heading
+HEAD = (
+    "{engine} engine · {machine} · Python {python} · commit {commit} · huge pages: {huge_pages}",
+    "{command} · {count:,} commands a flow, rounds: {rounds}, passes in each: {passes}, medians",
+)
 
 
 TIMES = (("ns", "ns"), ("floor_ns", "floor ns"), ("value", "ratio"), ("lowest", "lowest"), ("highest", "highest"))
@@ -87,7 +78,7 @@ def core(
     if as_json:
         typer.echo(json.dumps(result, indent=2))
     else:
-        _show(result)
+        show(result, GROUPS, HEAD)
     if strict and result["missed"]:
         raise typer.Exit(MISSED)
 
@@ -125,70 +116,3 @@ def _huge_pages() -> str:
     setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     words = setting.read_text().split() if setting.exists() else []
     return next((word.strip("[]") for word in words if word.startswith("[")), "unknown")
-
-
-# --- for people ---------------------------------------------------------------------------------------------
-
-
-def _show(result: dict[str, Any]) -> None:
-    """A table a group: in the terminal's width there, else plain columns that are never broken."""
-    from rich.console import Console
-
-    is_terminal = sys.stdout.isatty()
-    console = Console(highlight=False, markup=False)
-    if not is_terminal:
-        console = Console(highlight=False, markup=False, width=NO_LIMIT, no_color=True)
-    with console.capture() as captured:
-        _show_all(console, result)
-    text = captured.get()
-    typer.echo(text if is_terminal else "\n".join(line.rstrip() for line in text.splitlines()))
-
-
-def _show_all(console: Console, result: dict[str, Any]) -> None:
-    line = "{engine} engine · {machine} · Python {python} · commit {commit} · huge pages: {huge_pages}"
-    console.print(line.format(**result))
-    line = "{command} · {count:,} commands a flow, rounds: {rounds}, passes in each: {passes}, medians"
-    console.print(line.format(**result))
-    for group in GROUPS:
-        if group.key in result["groups"]:
-            console.print()
-            _show_group(console, group, result["groups"][group.key])
-    judged = [row for rows in result["groups"].values() for row in rows if row["met"] is not None]
-    skipped = [row for rows in result["groups"].values() for row in rows if row["value"] is None]
-    met = len(judged) - len(result["missed"])
-    console.print()
-    console.print(f"{met} of {len(judged)} goals met, {len(result['missed'])} missed, {len(skipped)} figures not measured")
-
-
-def _show_group(console: Console, group: Group, rows: list[Row]) -> None:
-    from rich import box
-    from rich.table import Table
-
-    console.print(group.title)
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None)
-    table.add_column("")
-    for _, heading in (*group.columns, ("", "goal")):
-        table.add_column(heading, justify="right")
-    table.add_column("verdict")
-    for row in rows:
-        table.add_row(row["what"], *(_cell(row.get(key)) for key, _ in group.columns), _goal(row), _verdict(row))
-    console.print(table)
-
-
-def _cell(value: Any) -> str:
-    return "-" if value is None else f"{value:,}" if isinstance(value, int | float) else str(value)
-
-
-def _goal(row: Row) -> str:
-    if row["must"] is None:
-        return "-"
-    stretch = "" if row["stretch"] is None else f" / {_cell(row['stretch'])}"
-    return f"{'>=' if row['bound'] == 'at least' else '<='} {_cell(row['must'])}{stretch}"
-
-
-def _verdict(row: Row) -> str:
-    if row["value"] is None:
-        return f"not measured: {row['note']}"
-    words = {None: "-", True: "met", False: "missed"}[row["met"]]
-    words += ", stretch too" if row["stretch_met"] else ""
-    return f"{words} ({row['note']})" if row["note"] else words

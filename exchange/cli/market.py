@@ -83,6 +83,23 @@ class Market:
         except NotFound:
             return None
 
+    def amend_task(self, name: str, participant: str | None, changes: dict[str, Any]) -> dict[str, Any]:
+        """The ack of new terms for a waiting task; what is not among the changes stays."""
+        return _wire(self.client.amend_task(name, participant=participant, **changes))
+
+    def follow(self, name: str, participant: str | None) -> Iterator[dict[str, Any]]:
+        """The row of something placed, now and after each change, and the end; what, is_final, filled, asked, unit."""
+        for step in self.client.follow(name, participant=participant):
+            yield {
+                "what": step.kind, "status": step.status, "is_final": step.is_final, "filled": format(step.filled, "f"),
+                "asked": format(step.asked, "f"), "unit": step.unit, "row": _wire(step.row),
+            }  # fmt: skip
+
+    def looks(self, stream: Iterator[Any]) -> Iterator[dict[str, Any]]:
+        """A stream of views as plain data."""
+        for look in stream:
+            yield _wire(look._asdict())
+
     def watch_book(self, instrument: str, levels: int) -> Iterator[dict[str, Any]]:
         """The book now and after each change, `is_live` False with what was last known while it is not current.
 

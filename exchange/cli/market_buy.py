@@ -1,9 +1,8 @@
-"""`cpx preview`, `buy`, `cancel`: a need becomes a plan, the plan a task; nothing is spent without a yes."""
+"""`cpx preview`, `buy`, `amend`: a need becomes a plan, the plan a task; nothing is spent without a yes."""
 
 from __future__ import annotations
 
-import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, NoReturn
 
@@ -27,49 +26,31 @@ from exchange.cli.market import (
     show_repeat,
     typed_again,
 )
-from exchange.cli.moments import VenueTime, moment, shown
-from exchange.cli.running import DATA_ERROR, NO_INPUT, USAGE, fail, note
+from exchange.cli.market_terms import (
+    Need,
+    Wanted,
+    as_moments,
+    changes_of,
+    exactly,
+    new_id,
+    spread,
+    terms_of_need,
+    typed_moments,
+)
+from exchange.cli.moments import VenueTime, shown
+from exchange.cli.running import NO_INPUT, USAGE, fail
 from exchange.projections.words import reason_in_words
 
 preview_command = typer.Typer(add_completion=False)
 buy_command = typer.Typer(add_completion=False)
-cancel_command = typer.Typer(add_completion=False)
-
-Cards = Annotated[str, typer.Argument(metavar="CARDS", help="How many cards at the same time.")]
-Chips = Annotated[str, typer.Option("--chip", help="Accepted chips, best first: A910B,H800; with speeds: A910B,H800:1.8.")]
-Hours = Annotated[str, typer.Option("--hours", help="For how many hours.")]
-Deadline = Annotated[str, typer.Option("--deadline", help="When it must be done: +2d, 22:00, 2026-11-24T12:00:00+08:00.")]
-Start = Annotated[str | None, typer.Option("--start", help="Not before; by default now.", show_default=False)]
-Access = Annotated[str, typer.Option("--access", help="Region from which it is used.")]
-Latency = Annotated[str | None, typer.Option("--latency", help="Round trip at most, ms.", show_default=False)]
-Cap = Annotated[str | None, typer.Option("--cap", help="At most so many yuan per card-hour, delivered.", show_default=False)]
-Budget = Annotated[str | None, typer.Option("--budget", help="Instead of --cap: yuan in all at most.", show_default=False)]
-Lane = Annotated[str, typer.Option("--lane", help="standard, economy or emergency.")]
-Shape = Annotated[str, typer.Option("--shape", help="block: all cards at once; bulk: card-hours whenever they are cheap.")]
-DataGb = Annotated[str | None, typer.Option("--data", help="GB to move to the site.", show_default=False)]
-DataRegion = Annotated[str | None, typer.Option("--data-region", help="Where the data lie.", show_default=False)]
-Regions = Annotated[str | None, typer.Option("--regions", help="Only these host regions: a,b.", show_default=False)]
-Green = Annotated[str | None, typer.Option("--green", help="Share of green power at least, 0 to 1.", show_default=False)]
+amend_command = typer.Typer(add_completion=False)
 
 
 @preview_command.command()
+@spread
 def preview(
     ctx: typer.Context,
-    cards: Cards,
-    chips: Chips = "",
-    hours: Hours = "1",
-    deadline: Deadline = "+1d",
-    start: Start = None,
-    access: Access = "",
-    latency: Latency = None,
-    cap: Cap = None,
-    budget: Budget = None,
-    lane: Lane = "standard",
-    shape: Shape = "block",
-    data: DataGb = None,
-    data_region: DataRegion = None,
-    regions: Regions = None,
-    green: Green = None,
+    need: Need,
     participant: Participant = None,
     url: Url = None,
     key: Secret = None,
@@ -78,42 +59,30 @@ def preview(
 ) -> None:
     """What a need would get now and what it would cost, or why nothing fits and what would; nothing is booked.
 
-    Example: cpx preview 64 --chip A910B,H800 --hours 6 --deadline +2d --access hubei-wuhan --latency 10 --cap 8.50
+    Examples: cpx preview 64 --chip A910B,H800 --hours 6 --deadline +2d --access hubei-wuhan --latency 10 --cap 8.50
+    cpx preview --csv tasks.csv --row train-042
     """
     with market(url, key, explain) as venue:
-        terms = _terms(
-            venue, cards, chips, hours, deadline, start, access, latency, cap, budget, lane, shape, data, data_region,
-            regions, green, participant,
-        )  # fmt: skip
+        terms, _ = terms_of_need(venue, need, participant)
         quote = venue.ask("preview_task", client_order_id=new_id("preview"), **terms)
         if as_json:
             print_json("preview", quote=quote)
             return
-        _show_quote(venue, terms, quote, to_stderr=False)
+        show_quote(venue, terms, quote, to_stderr=False)
         if quote["fills"]:
-            venue.suggest(*typed_again(ctx, "buy", leave_out=("url",), **_absolute(terms, venue.time)))
+            venue.suggest(*typed_again(ctx, "buy", leave_out=("url",), **typed_moments(need, terms, venue.time)))
 
 
 @buy_command.command()
+@spread
 def buy(
     ctx: typer.Context,
-    cards: Cards,
-    chips: Chips = "",
-    hours: Hours = "1",
-    deadline: Deadline = "+1d",
-    start: Start = None,
-    access: Access = "",
-    latency: Latency = None,
-    cap: Cap = None,
-    budget: Budget = None,
-    lane: Lane = "standard",
-    shape: Shape = "block",
-    data: DataGb = None,
-    data_region: DataRegion = None,
-    regions: Regions = None,
-    green: Green = None,
+    need: Need,
     instrument: str | None = typer.Option(
         None, "--instrument", help="A plain bid in one book at --cap instead of a task; rests until filled.", show_default=False
+    ),
+    or_better: bool = typer.Option(
+        False, "--or-better", help="With --instrument: also from faster classes and green power, cheapest first (RT3)."
     ),
     name: str | None = typer.Option(None, "--id", help="Your own id; safe to send twice.", show_default=False),
     participant: Participant = None,
@@ -126,47 +95,99 @@ def buy(
     """Buy computing power: shows the plan, asks, then buys now, or waits as long as the deadline lets it.
 
     Examples: cpx buy 64 --chip A910B,H800 --hours 6 --deadline +2d --access hubei-wuhan --latency 10 --cap 8.50
-    cpx buy 8 --instrument A910B/gansu-qingyang/L10/grid/20261124T08 --cap 5.20 --yes
+    cpx buy --csv tasks.csv --row train-042
+    cpx buy 8 --instrument A910B/gansu-qingyang/L10/grid/20261124T08 --cap 5.20 --or-better --yes
     """
     with market(url, key, explain) as venue:
-        order_id = name or new_id("cli")
         if instrument is not None:
-            _bid(ctx, venue, cards, instrument, cap, order_id, participant, yes, as_json)
+            _bid(ctx, venue, need, instrument, or_better, name or new_id("cli"), participant, yes, as_json)
             return
-        terms = _terms(
-            venue, cards, chips, hours, deadline, start, access, latency, cap, budget, lane, shape, data, data_region,
-            regions, green, participant,
-        )  # fmt: skip
+        if or_better:
+            fail("--or-better goes with --instrument; a task takes the best of all it may use anyway", USAGE)
+        terms, of_row = terms_of_need(venue, need, participant)
+        name = name or of_row
+        order_id = name or new_id("cli")
         if name is not None and _is_of_another_time(venue, name, terms):
             _end_taken(venue, name, participant, None, as_json)
         quote = venue.ask("preview_task", client_order_id=order_id, **terms)
-        _show_quote(venue, terms, quote, to_stderr=as_json)
+        show_quote(venue, terms, quote, to_stderr=as_json)
         wait = f"let it wait and hold {amount(quote['hold'])} yuan?"
         ask_leave(yes, f"buy for {amount(quote['total'])} yuan?" if quote["fills"] else wait, "nothing was bought")
-        show_repeat("this buys", typed_again(ctx, "buy", name=order_id, **_absolute(terms, venue.time)))
+        show_repeat("this buys", typed_again(ctx, "buy", name=order_id, **typed_moments(need, terms, venue.time)))
         ack = _send(venue, "submit_task", order_id, terms, quote, as_json)
         if ack is not None:
-            venue.suggest("leases" if ack["status"] == "FILLED" else "tasks", participant=participant)
+            _suggest_after(venue, order_id, ack, participant)
+
+
+@amend_command.command()
+@spread
+def amend(
+    name: Annotated[str, typer.Argument(metavar="ID", help="Your id of a waiting task.")],
+    wanted: Wanted,
+    cards: str | None = typer.Option(None, "--cards", help="How many cards at the same time.", show_default=False),
+    participant: Participant = None,
+    yes: Yes = False,
+    url: Url = None,
+    key: Secret = None,
+    as_json: AsJson = False,
+    explain: Explain = False,
+) -> None:
+    """New terms for a waiting task; what is not named stays. It keeps its place where it only asks for less (RT8).
+
+    Examples: cpx amend train-042 --cap 9.10    cpx amend train-042 --cards 48 --deadline +3d
+    """
+    with market(url, key, explain) as venue:
+        changes = changes_of(venue, wanted, cards, "--cards")
+        if not changes:
+            fail("say what is to change: --cap, --cards, --deadline, …; see --help", USAGE)
+        row = venue.ask("task", client_order_id=name, participant=participant)
+        if "waiting" not in (row["status"], row["ending"]):
+            fail(f"{name} does not wait any more, it is {row['status']}: buy what is missing with another id", NO_INPUT)
+        for field, value in changes.items():
+            print_change(field, (row.get("terms") or {}).get(field), value)
+        ask_leave(yes, f"change {name}?", "nothing was changed")
+        ack = venue.amend_task(name, participant, changes)
+        if as_json:
+            print_json("amend", client_order_id=name, changes=changes, ack=ack)
+            return
+        show_outcome(venue, name, ack)
+        _suggest_after(venue, name, ack, participant)
+
+
+def print_change(field: str, before: Any, after: Any) -> None:
+    """What is there and what is asked for, as chatter."""
+    typer.echo(f"{field}: {'nothing' if before in (None, (), []) else before} -> {after}", err=True)
+
+
+def _suggest_after(venue: Market, order_id: str, ack: dict[str, Any], participant: str | None) -> None:
+    if ack["status"] == "FILLED":
+        venue.suggest("leases", participant=participant)
+    elif ack["status"] in ("WAITING", "PARTLY_FILLED", "ACCEPTED"):
+        venue.suggest("follow", order_id, "--explain", participant=participant)
+    else:
+        venue.suggest("tasks", participant=participant)
 
 
 def _bid(
-    ctx: typer.Context, venue: Market, cards: str, instrument: str, cap: str | None, order_id: str,
+    ctx: typer.Context, venue: Market, need: Need, instrument: str, or_better: bool, order_id: str,
     participant: str | None, yes: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """A plain order in one book."""
-    if cap is None:
-        fail("a bid needs its price: give --cap, yuan per card-hour", USAGE)
-    terms = {
-        "instrument": instrument, "price": decimal_text("--cap", cap, "yuan"), "cards": decimal_text("CARDS", cards),
+    if need.cap is None or need.cards is None:
+        fail("a bid needs CARDS and its price: give --cap, yuan per card-hour", USAGE)
+    terms: dict[str, Any] = {
+        "instrument": instrument, "price": decimal_text("--cap", need.cap, "yuan"), "cards": decimal_text("CARDS", need.cards),
         "participant": participant,
     }  # fmt: skip
     depth = venue.ask("depth", instrument=instrument, levels=3)
     asks = ", ".join(f"{size} at {price}" for price, size in depth["asks"]) or "none"
-    row = (instrument, terms["cards"] or "", terms["price"] or "", asks)
-    columns = ("instrument", ">cards", ">yuan/card-h", "asks now")
+    row = (instrument + (" or better" if or_better else ""), terms["cards"], terms["price"], asks)
+    columns = ("instrument", ">cards", ">yuan/card-h", "asks now in this book")
     print_table("plan: a bid in one book", columns, [row], to_stderr=as_json)
-    ask_leave(yes, f"bid for {cards} cards at {cap}?", "nothing was bought")
+    ask_leave(yes, f"bid for {need.cards} cards at {need.cap}?", "nothing was bought")
     show_repeat("this bids", typed_again(ctx, "buy", name=order_id))
+    if or_better:
+        terms["or_better"] = True
     ack = _send(venue, "place_order", order_id, terms, None, as_json)
     if ack is not None:
         venue.suggest(*(("leases",) if ack["status"] == "FILLED" else ("cancel", order_id)), participant=participant)
@@ -185,10 +206,92 @@ def _send(
     if as_json:
         print_json("buy", client_order_id=order_id, quote=quote, ack=ack)
         return None
-    again = " (the answer of the first time; nothing was bought now)" if ack["replayed"] else ""
-    typer.echo(f"{order_id}: {ack['status'].lower()}{again}")
-    _show_fills(ack)
+    show_outcome(venue, order_id, ack)
     return ack
+
+
+# --- what came of it ---
+
+
+def show_outcome(venue: Market, order_id: str, ack: dict[str, Any]) -> None:
+    """What was bought, part by part, and what it cost; or why nothing, and what would do."""
+    again = " (the answer of the first time; nothing was bought now)" if ack["replayed"] else ""
+    typer.echo(f"{order_id}: {ack['status'].lower().replace('_', ' ')}{again}")
+    updates = [each for each in ack["events"] if each.get("type") == "task" and each["client_order_id"] == order_id]
+    parts = [part for each in updates for part in each.get("parts", ())]
+    if parts:
+        show_parts(parts)
+        for each in updates:
+            if each.get("compute"):
+                costs = ((each[part] or "0", word) for part, word in (("moving", "moving data"), ("fee", "fee")))
+                more = "".join(f" + {amount(cost)} {word}" for cost, word in costs if Decimal(cost))
+                typer.echo(f"paid: {amount(each['compute'])}{more} yuan")
+    else:
+        _show_fills(ack)
+    last = updates[-1] if updates else {}
+    if last.get("reason") and ack["status"] != "FILLED":
+        show_reason(last)
+
+
+def show_parts(parts: list[dict[str, Any]]) -> None:
+    """What was bought, from where."""
+    columns = ("site", "from", ">hours", ">cards", ">yuan", "")
+    rows = [
+        (p["site"], p["instrument"], p["hours"], p["cards"], amount(p["cost"]), "block" if p["is_block"] else "") for p in parts
+    ]
+    print_table("bought", columns, rows)
+
+
+def _show_fills(ack: dict[str, Any]) -> None:
+    fills = [event for event in ack["events"] if event.get("type") == "fill" and event.get("side") == "buy"]
+    if fills:
+        columns = ("site", "instrument", ">cards", ">price", ">cost", ">fee")
+        rows = [(f["site"], f["instrument"], f["cards"], f["price"], f["cost"], f["fee"]) for f in fills]
+        print_table("bought", columns, rows)
+
+
+def reason_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """An explanation as rows: of an event, a task's row, or a quote (whose reason is `why_not`)."""
+    reason = found.get("why_not") or found.get("reason") or ""
+    rows = [("not now", f"{reason_in_words(reason)} ({reason})")] if reason else []
+    rows += [("what binds", found["binding"])] if found.get("binding") else []
+    rows += [
+        (f"{each['dimension']} {each['change']} would do", f"{amount(each['delivered'])} yuan   {each['instrument']}")
+        for each in found.get("relaxations", ())
+    ]
+    return rows
+
+
+def show_reason(found: dict[str, Any]) -> None:
+    """Why it is not filled, and what alone would fill it."""
+    print_table("", ("", ""), reason_lines(found))
+
+
+def show_quote(venue: Market, terms: dict[str, Any], quote: dict[str, Any], *, to_stderr: bool) -> None:
+    """The plan: where, when, for how much; or the reason, and per dimension what would do."""
+    at = venue.time
+    if quote["fills"]:
+        rows = [
+            ("where", f"{quote['site'] or 'several sites'}   {quote['instrument']}"),
+            ("when", f"from {shown(quote['start'], at)}" + (f" to {shown(quote['end'], at)}" if quote["end"] else "")),
+            ("what", (f"{quote['cards']} cards, " if quote["cards"] else "") + f"{quote['card_hours']} card-hours"),
+            ("compute", amount(quote["compute"])), ("moving data", amount(quote["moving"])), ("fee", amount(quote["fee"])),
+            ("total, yuan", amount(quote["total"])), ("per card-hour, delivered, without fee", quote["per_card_hour"]),
+        ]  # fmt: skip
+    else:
+        rows = reason_lines(quote)
+    if len(quote["parts"]) > 1:
+        rows += [
+            ("  of it", f"{p['cards']} x {p['hours']} h for {amount(p['cost'])}   {p['instrument']}") for p in quote["parts"]
+        ]
+    moments = as_moments(terms, at)
+    rows += [("not before", moments["start"])] if "start" in moments else []
+    rows.append(("done by", exactly(terms["deadline"], at)))
+    rows += [("held while it waits, yuan", amount(quote["hold"])), ("your free cash, yuan", amount(quote["free"]))]
+    print_table("plan (indicative: the market moves on)", ("", ""), rows, to_stderr=to_stderr)
+
+
+# --- an id that is taken ---
 
 
 def _is_of_another_time(venue: Market, order_id: str, terms: dict[str, Any]) -> bool:
@@ -233,149 +336,3 @@ def _order_rows(order: dict[str, Any]) -> list[tuple[str, str]]:
         ("status", order["status"]), ("instrument", order["instrument"]),
         ("what", f"{order['cards']} cards at {order['price']} yuan per card-hour"), ("filled cards", order["filled_cards"]),
     ]  # fmt: skip
-
-
-def _terms(
-    venue: Market, cards: str, chips: str, hours: str, deadline: str, start: str | None, access: str, latency: str | None,
-    cap: str | None, budget: str | None, lane: str, shape: str, data: str | None, data_region: str | None,
-    regions: str | None, green: str | None, participant: str | None,
-) -> dict[str, Any]:  # fmt: skip
-    """The options as arguments of the exchange; a missing or wrong one ends with exit code 2."""
-    if not chips or not access:
-        fail("a task needs --chip and --access (or a bid: --instrument and --cap); see --help", USAGE)
-    if (cap is None) == (budget is None):
-        fail("say what it may cost: --cap (yuan per card-hour) or --budget (yuan in all), one of them", USAGE)
-    at = venue.time
-    numbers = {
-        "max_latency_ms": ("--latency", latency, "ms"), "price_cap": ("--cap", cap, "yuan"),
-        "budget": ("--budget", budget, "yuan"), "data_gb": ("--data", data, "gb"), "min_green": ("--green", green, ""),
-    }  # fmt: skip
-    given = {field: decimal_text(option, text, unit) for field, (option, text, unit) in numbers.items() if text is not None}
-    return {
-        "access_region": access, "chips": [_chip(text) for text in chips.split(",") if text],
-        "cards": decimal_text("CARDS", cards), "hours": decimal_text("--hours", hours, "h"),
-        "deadline": wire(moment(deadline, at, "--deadline")),
-        "earliest_start": None if start is None else wire(moment(start, at, "--start")),
-        "lane": lane, "shape": shape, "data_region": data_region,
-        "allowed_regions": None if regions is None else [text for text in regions.split(",") if text],
-        "participant": participant, **given,
-    }  # fmt: skip
-
-
-def _chip(text: str) -> dict[str, str]:
-    """A910B or A910B:1.8."""
-    code, _, factor = text.partition(":")
-    return {"chip": code, "factor": decimal_text("--chip", factor)} if factor else {"chip": code}
-
-
-def wire(when: Any) -> str:
-    """A time as the exchange takes it."""
-    text: str = when.astimezone(UTC).isoformat()
-    return text.replace("+00:00", "Z")
-
-
-def new_id(prefix: str) -> str:
-    """An id that nobody has used."""
-    return f"{prefix}-{secrets.token_hex(6)}"
-
-
-def exactly(text: str, at: VenueTime) -> str:
-    """A time of the wire in the venue's zone, to be typed: the same moment whenever that is."""
-    return datetime.fromisoformat(text).astimezone(at.zone).isoformat()
-
-
-def _absolute(terms: dict[str, Any], at: VenueTime) -> dict[str, str]:
-    """The options that say a time, as moments: `+1d` would be another one at the next run."""
-    times = {"deadline": terms["deadline"], "start": terms["earliest_start"]}
-    return {option: exactly(text, at) for option, text in times.items() if text is not None}
-
-
-def _show_quote(venue: Market, terms: dict[str, Any], quote: dict[str, Any], *, to_stderr: bool) -> None:
-    """The plan: where, when, for how much; or the reason, and per dimension what would do."""
-    at = venue.time
-    if quote["fills"]:
-        rows = [
-            ("where", f"{quote['site'] or 'several sites'}   {quote['instrument']}"),
-            ("when", f"{shown(quote['start'], at)} to {shown(quote['end'], at)}"),
-            ("what", (f"{quote['cards']} cards, " if quote["cards"] else "") + f"{quote['card_hours']} card-hours"),
-            ("compute", amount(quote["compute"])), ("moving data", amount(quote["moving"])), ("fee", amount(quote["fee"])),
-            ("total, yuan", amount(quote["total"])), ("per card-hour, delivered, without fee", quote["per_card_hour"]),
-        ]  # fmt: skip
-    else:
-        rows = [("not now", f"{reason_in_words(quote['why_not'])} ({quote['why_not']})")]
-        rows += [("what binds", quote["binding"])] if quote["binding"] else []
-        rows += [
-            (f"{found['dimension']} {found['change']} would do", f"{amount(found['delivered'])} yuan   {found['instrument']}")
-            for found in quote["relaxations"]
-        ]
-    rows += [("not before", text) for name, text in _absolute(terms, at).items() if name == "start"]
-    rows.append(("done by", exactly(terms["deadline"], at)))
-    rows += [("held while it waits, yuan", amount(quote["hold"])), ("your free cash, yuan", amount(quote["free"]))]
-    print_table("plan (indicative: the market moves on)", ("", ""), rows, to_stderr=to_stderr)
-
-
-def _show_fills(ack: dict[str, Any]) -> None:
-    fills = [event for event in ack["events"] if event.get("type") == "fill" and event.get("side") == "buy"]
-    if fills:
-        columns = ("site", "instrument", ">cards", ">price", ">cost", ">fee")
-        rows = [(f["site"], f["instrument"], f["cards"], f["price"], f["cost"], f["fee"]) for f in fills]
-        print_table("bought", columns, rows)
-
-
-# --- the way out ---
-
-
-@cancel_command.command()
-def cancel(
-    name: str | None = typer.Argument(None, metavar="ID", help="Your id of a waiting task, a live order or an open offer."),
-    everything: bool = typer.Option(False, "--all", help="All waiting tasks and live orders; offers stay."),
-    participant: Participant = None,
-    yes: Yes = False,
-    url: Url = None,
-    key: Secret = None,
-    as_json: AsJson = False,
-    explain: Explain = False,
-) -> None:
-    """Take back what has not traded yet: a task, an order or an offer; what was bought stays bought.
-
-    Examples: cpx cancel train-042    cpx cancel --all --yes
-    """
-    if (name is None) == (not everything):
-        fail("say what: an ID, or --all", USAGE)
-    with market(url, key, explain) as venue:
-        targets = _targets(venue, name, participant)
-        if everything and targets:
-            ask_leave(yes, f"cancel {len(targets)} of them?", "nothing was canceled")
-        done: list[dict[str, Any]] = []
-        refused = 0
-        try:
-            for operation, field, reference in targets:
-                send = venue.attempt if everything else venue.ask
-                ack = send(operation, **{field: reference}, participant=participant)
-                done.append({"operation": operation, "id": reference, "ack": ack})
-                is_refused = ack["status"] in ("REJECTED", "DENIED")
-                refused += is_refused
-                if not as_json:
-                    typer.echo(f"{reference}: " + (f"not canceled: {ack['message']}" if is_refused else ack["status"].lower()))
-        finally:  # also where one of them fails: those before it are canceled
-            if as_json:
-                print_json("cancel", items=done)
-        if refused:
-            fail(f"{refused} of {len(done)} were not canceled: ./cpx tasks and ./cpx orders say what they became", DATA_ERROR)
-        if not done and not as_json:
-            note("nothing waits and nothing is live")
-
-
-def _targets(venue: Market, name: str | None, participant: str | None) -> list[tuple[str, str, str]]:
-    """(operation, name of its id, id) of what can be taken back; exit code 66 where an id names nothing that is open."""
-    kinds = (
-        ("tasks", "waiting", "cancel_task", "client_order_id"), ("orders", "live", "cancel_order", "client_order_id"),
-        ("offers", "open", "withdraw_offer", "offer_id"),
-    )  # fmt: skip
-    found = []
-    for listing, status, operation, field in kinds if name is not None else kinds[:2]:
-        rows = venue.rows(listing, 100_000, status=status, participant=participant)
-        found += [(operation, field, row[field]) for row in rows if name in (None, row[field])]
-    if name is not None and not found:
-        fail(f"nothing of yours under the id {name!r} waits or is open: see ./cpx tasks, orders, offers", NO_INPUT)
-    return found

@@ -27,7 +27,7 @@ from exchange.cli.market import (
     print_json,
     print_table,
 )
-from exchange.cli.market_buy import wire
+from exchange.cli.market_terms import wire
 from exchange.cli.moments import VenueTime, moment, shown, venue_time
 from exchange.cli.moments import day as day_of
 from exchange.cli.running import CANNOT_CREATE, NO_INPUT, USAGE, fail, note

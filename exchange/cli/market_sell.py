@@ -1,9 +1,9 @@
-"""`cpx sell`: hours of one's own cards become an offer, after a plan and a yes."""
+"""`cpx sell`: hours of one's own cards become offers, after a plan and a yes."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -26,29 +26,34 @@ from exchange.cli.market import (
     show_repeat,
     typed_again,
 )
-from exchange.cli.market_buy import new_id, wire
-from exchange.cli.moments import moment, shown
+from exchange.cli.market_terms import exactly, new_id, spread
+from exchange.cli.market_windows import Terms, When, card_hours, pieces_of, rows_of
+from exchange.cli.moments import shown
 from exchange.cli.running import NO_INPUT, USAGE, fail, note
 
 sell_command = typer.Typer(add_completion=False)
-MAX_DAYS = 31
+SHOWN = 12  # offers that a plan names one by one
 
 
 @sell_command.command()
+@spread
 def sell(
     ctx: typer.Context,
-    cards: str = typer.Argument(..., metavar="CARDS", help="How many cards."),
-    site: str = typer.Option(..., help="Your site they stand in."),
-    chip: str = typer.Option(..., help="Which chip."),
-    start: str = typer.Option(..., "--from", help="First hour: 22:00, +3h, tomorrow, 2026-11-24T22:00:00+08:00."),
-    end: str = typer.Option(..., "--to", help="End: a time of day is the next one after --from."),
-    price: str = typer.Option(..., help="Yuan per card-hour."),
+    when: When,
+    cards: str | None = typer.Argument(None, metavar="CARDS", help="How many cards."),
+    site: str | None = typer.Option(None, "--site", help="Your site they stand in.", show_default=False),
+    chip: str | None = typer.Option(None, "--chip", help="Which chip.", show_default=False),
     latency_class: str = typer.Option("BE", "--class", help="L1, L5, L7, L10 or BE."),
-    power: str = typer.Option("grid", help="grid or green."),
-    min_cards: str | None = typer.Option(None, help="Sell no fewer at once.", show_default=False),
-    min_hours: str | None = typer.Option(None, help="Sell no shorter.", show_default=False),
+    power: str = typer.Option("grid", "--power", help="grid or green."),
+    min_cards: str | None = typer.Option(None, "--min-cards", help="Sell no fewer at once.", show_default=False),
+    min_hours: str | None = typer.Option(None, "--min-hours", help="Sell no shorter.", show_default=False),
     unbroken: bool = typer.Option(False, "--unbroken", help="Also for tasks that cannot be interrupted (BB1)."),
-    days: int = typer.Option(1, min=1, max=MAX_DAYS, help="The same window on so many days, one offer each."),
+    standby: bool = typer.Option(False, "--standby", help="What is unsold at the gate stays for emergency tasks (EM1)."),
+    notice_min: int = typer.Option(0, "--notice-min", min=0, help="Not sold later than so many minutes before the hour."),
+    file: Path | None = typer.Option(
+        None, "--csv", metavar="FILE", help="Take the offers from an offers.csv instead.", show_default=False
+    ),
+    row: str | None = typer.Option(None, "--row", help="Only this offer_id of the file.", show_default=False),
     name: str | None = typer.Option(None, "--id", help="Your own id; safe to send twice.", show_default=False),
     participant: Participant = None,
     yes: Yes = False,
@@ -57,46 +62,76 @@ def sell(
     as_json: AsJson = False,
     explain: Explain = False,
 ) -> None:
-    """Offer cards of a site over a window of hours: shows the plan, asks, then places the offer.
+    """Offer cards of a site over a window of hours, or until you withdraw them: shows the plan, asks, then offers.
 
     Selling binds: what is bought must be delivered, and margin is locked for it.
 
-    Example: cpx sell 128 --site zw-1 --chip A910B --from 22:00 --to 06:00 --price 5.20 --days 5
+    Examples: cpx sell 128 --site zw-1 --chip A910B --from 22:00 --to 06:00 --price 5.20 --days 5
+    cpx sell 128 --site zw-1 --chip A910B --daily 00-08=6.20,20-24=7.00
+    cpx sell 64 --site zw-1 --chip H800 --standing --base 2.00 --watts 700 --standby    cpx sell --csv offers.csv
     """
     with market(url, key, explain) as venue:
-        terms: dict[str, Any] = {
-            "site": site, "chip": chip, "latency_class": latency_class, "power": power,
-            "cards": decimal_text("CARDS", cards), "price": decimal_text("--price", price, "yuan"),
-            "min_cards": None if min_cards is None else decimal_text("--min-cards", min_cards),
-            "min_hours": None if min_hours is None else decimal_text("--min-hours", min_hours, "h"),
-            "indivisible_ok": unbroken or None, "participant": participant,
-        }  # fmt: skip
-        windows = _windows(venue, start, end, days)
-        _check_site(venue, site, participant)
-        _show_plan(venue, terms, windows, to_stderr=as_json)
-        ask_leave(yes, "offer this?", "nothing was offered")
-        first_id = name or new_id("cli")
-        begin, finish = (when.isoformat() for when in windows[0])
-        show_repeat("this offers", typed_again(ctx, "sell", name=first_id, start=begin, end=finish))
-        _place(venue, first_id, windows, terms, as_json)
+        if file is not None:
+            offers = _of_file(venue, ctx, file, row)
+        else:
+            common: Terms = {
+                "site": site, "chip": chip, "latency_class": latency_class, "power": power,
+                "cards": None if cards is None else decimal_text("CARDS", cards),
+                "min_cards": None if min_cards is None else decimal_text("--min-cards", min_cards),
+                "min_hours": None if min_hours is None else decimal_text("--min-hours", min_hours, "h"),
+                "indivisible_ok": unbroken or None, "standby": standby or None, "notice_min": notice_min or None,
+            }  # fmt: skip
+            missing = [word for word, value in (("CARDS", cards), ("--site", site), ("--chip", chip)) if value is None]
+            if missing or row is not None:
+                fail(f"an offer needs {', '.join(missing) or '--csv with --row'}, or a file: --csv; see --help", USAGE)
+            first_id = name or new_id("cli")
+            pieces = pieces_of(venue, when)
+            offers = {first_id if n == 0 else f"{first_id}.{n + 1}": {**common, **each} for n, each in enumerate(pieces)}
+        _check_sites(venue, offers, participant)
+        _show_plan(venue, offers, to_stderr=as_json)
+        ask_leave(yes, "offer this?" if len(offers) == 1 else f"make these {len(offers)} offers?", "nothing was offered")
+        show_repeat("this offers", _again(venue, ctx, when, offers, is_file=file is not None))
+        _place(venue, offers, participant, as_json)
         if not as_json:
             venue.suggest("offers", "--status", "open", participant=participant)
 
 
-def _place(
-    venue: Market, first_id: str, windows: list[tuple[datetime, datetime]], terms: dict[str, Any], as_json: bool
-) -> None:
+def _of_file(venue: Market, ctx: typer.Context, file: Path, row: str | None) -> dict[str, Terms]:
+    """The offers of a file, which says all of them."""
+    allowed = {"file", "row", "participant", "yes", "url", "key", "as_json", "explain"}
+    others = [
+        option.opts[0] for option in ctx.command.params
+        if option.name not in allowed and ctx.params.get(option.name or "") not in (None, False, option.default)
+    ]  # fmt: skip
+    if others:
+        fail(f"--csv says all of the offers: leave {', '.join(others)} out, or write it into the file", USAGE)
+    return rows_of(venue, file, row)
+
+
+def _again(
+    venue: Market, ctx: typer.Context, when: When, offers: dict[str, Terms], *, is_file: bool
+) -> list[str]:
+    """The same command with its id, and with moments instead of times from now on."""
+    if is_file:
+        return typed_again(ctx, "sell")
+    first_id, first = next(iter(offers.items()))
+    moments = {"start": exactly(first["start"], venue.time)}
+    if when.end is not None and when.daily is None and first["end"]:
+        moments["end"] = exactly(first["end"], venue.time)
+    return typed_again(ctx, "sell", name=first_id, **moments)
+
+
+def _place(venue: Market, offers: dict[str, Terms], participant: str | None, as_json: bool) -> None:
     """One offer after the other; the first that is refused ends it, after those that stand are told."""
     from clients.errors import DuplicateId
 
     done: list[dict[str, Any]] = []
     try:
-        for place, (first, last) in enumerate(windows):
-            offer_id = first_id if place == 0 else f"{first_id}.{place + 1}"
+        for offer_id, terms in offers.items():
             try:
-                ack = venue.ask("place_offer", offer_id=offer_id, start=wire(first), end=wire(last), **terms)
+                ack = venue.ask("place_offer", offer_id=offer_id, participant=participant, **terms)
             except DuplicateId:
-                _end_taken(venue, offer_id, terms["participant"])
+                _end_taken(venue, offer_id, participant)
             done.append({"offer_id": offer_id, "ack": ack})
             if not as_json:
                 again = " (the answer of the first time; nothing more was offered)" if ack["replayed"] else ""
@@ -104,8 +139,8 @@ def _place(
     finally:  # also where one of them fails: those before it stand
         if as_json:
             print_json("sell", items=done)
-        if len(done) < len(windows) > 1:
-            note(f"{len(done)} of {len(windows)} offers were placed; what comes behind the one below was not sent")
+        if len(done) < len(offers) > 1:
+            note(f"{len(done)} of {len(offers)} offers were placed; what comes behind the one below was not sent")
 
 
 def _end_taken(venue: Market, offer_id: str, participant: str | None) -> NoReturn:
@@ -119,37 +154,52 @@ def _end_taken(venue: Market, offer_id: str, participant: str | None) -> NoRetur
     fail(f"{offer_id} is an offer of yours already, with other terms: {what} ({sold}); nothing more was offered", TAKEN)
 
 
-def _windows(venue: Market, start: str, end: str, days: int) -> list[tuple[datetime, datetime]]:
-    """(first, end) of every offer: whole delivery periods, exit code 2 where they are not."""
-    at = venue.time
-    first = moment(start, at, "--from").astimezone(at.zone)
-    last = moment(end, at, "--to", after=first).astimezone(at.zone)
-    minutes = venue.venue["period_min"]
-    for option, when in (("--from", first), ("--to", last)):
-        if (when.hour * 60 + when.minute) % minutes or when.second or when.microsecond:
-            fail(f"{option} {when:%H:%M:%S}: delivery goes in periods of {minutes} minutes, give their start", USAGE)
-    if last <= first:
-        fail(f"the window ends ({last:%m-%d %H:%M}) before it starts ({first:%m-%d %H:%M})", USAGE)
-    if days > 1 and last - first > timedelta(days=1):
-        fail("--days repeats a window of at most one day", USAGE)
-    return [(first + timedelta(days=day), last + timedelta(days=day)) for day in range(days)]
-
-
-def _check_site(venue: Market, site: str, participant: str | None) -> None:
+def _check_sites(venue: Market, offers: dict[str, Terms], participant: str | None) -> None:
     """Exit code 66 with the sites there are, before anybody thinks about a plan for another one."""
     names = [row["site"] for row in venue.rows("sites", 1000, participant=participant)]
-    if site not in names:
-        fail(f"{site} is no site of yours: {', '.join(names[:20]) or 'you have none, ask the operator'}", NO_INPUT)
+    for terms in offers.values():
+        if terms["site"] not in names:
+            known = ", ".join(names[:20]) or "you have none, ask the operator"
+            fail(f"{terms['site']} is no site of yours: {known}", NO_INPUT)
 
 
-def _show_plan(venue: Market, terms: dict[str, Any], windows: list[tuple[datetime, datetime]], *, to_stderr: bool) -> None:
-    at = venue.time
-    hours = sum(((last - first) / timedelta(hours=1) for first, last in windows), 0.0)
-    card_hours = Decimal(terms["cards"]) * Decimal(round(hours * 60)) / 60
-    rows = [
-        ("what", f"{terms['cards']} x {terms['chip']} of {terms['site']}, {terms['latency_class']}, {terms['power']}"),
-        *[("when", f"{shown(wire(first), at)} to {shown(wire(last), at)}") for first, last in windows],
-        ("card-hours", f"{card_hours:f}"),
-        ("if all is sold, yuan, before shares", amount(f"{card_hours * Decimal(terms['price']):.2f}")),
-    ]  # fmt: skip
-    print_table("plan: an offer", ("", ""), rows, to_stderr=to_stderr)
+# --- the plan ---
+
+
+def _show_plan(venue: Market, offers: dict[str, Terms], *, to_stderr: bool) -> None:
+    at, minutes = venue.time, venue.venue["period_min"]
+    rows: list[tuple[str, str]] = []
+    first = next(iter(offers.values()))
+    is_one_thing = all(_what(each) == _what(first) for each in offers.values())
+    if is_one_thing:
+        rows.append(("what", _what(first)))
+    for offer_id, terms in list(offers.items())[:SHOWN]:
+        begin = shown(terms["start"], at)
+        span = f"{begin} to {shown(terms['end'], at)}" if terms.get("end") else f"from {begin} until you withdraw it"
+        rows.append(("when" if is_one_thing else offer_id, span if is_one_thing else f"{_what(terms)}: {span}"))
+        if terms.get("period_prices") or terms.get("watts_per_card"):
+            rows.append(("price", _price(terms)))
+    if len(offers) > SHOWN:
+        rows.append(("and", f"{len(offers) - SHOWN} more offers"))
+    known = [found for each in offers.values() if (found := card_hours(each, minutes)) is not None]
+    if len(known) == len(offers):
+        hours, yuan = (sum((each[n] for each in known), Decimal(0)) for n in (0, 1))
+        rows.append(("card-hours", f"{hours:f}"))
+        rows.append(("if all is sold, yuan, before shares", amount(f"{yuan:.2f}")))
+    print_table("plan: an offer" if len(offers) == 1 else f"plan: {len(offers)} offers", ("", ""), rows, to_stderr=to_stderr)
+
+
+def _what(terms: Terms) -> str:
+    more = [f"at least {terms['min_cards']} cards"] if terms.get("min_cards") else []
+    more += [f"at least {terms['min_hours']} h"] if terms.get("min_hours") else []
+    more += ["standby"] if terms.get("standby") else []
+    cards = f"{terms['cards']} x {terms['chip']} of {terms['site']}"
+    return ", ".join((cards, terms["latency_class"], terms.get("power") or "grid", *more))
+
+
+def _price(terms: Terms) -> str:
+    if terms.get("watts_per_card"):
+        return f"{terms.get('price_base') or '0'} + {terms['watts_per_card']} W x the region's power price, yuan per card-hour"
+    prices = [Decimal(price) for price in terms["period_prices"] if Decimal(price)]
+    hours = "hours of the day" if terms.get("end") is None else "periods"
+    return f"{min(prices)} to {max(prices)} yuan per card-hour in {len(prices)} {hours}"

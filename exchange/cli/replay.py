@@ -44,6 +44,7 @@ def replay(
     seed: int = typer.Option(1, min=0, help="For everything that files leave open (see docs/guides)."),
     catalogue: Path | None = typer.Option(None, help="Folder of catalogue files; by default the bundled one."),
     sites: Path | None = typer.Option(None, help="sites.csv with attested capacity; by default what the offers need."),
+    power: list[str] = typer.Option([], metavar="REGION=FILE", help="Hourly power prices of a region; may be given again."),
     nodes: Path | None = typer.Option(None, help="Node list of the trace: which chips there are how many of."),
     period_min: int = typer.Option(60, help="Delivery period in minutes: 60, 30 or 15."),
     epoch: str = typer.Option("", help="When the trace's second 0 is, RFC 3339."),
@@ -56,6 +57,7 @@ def replay(
     resume: bool = typer.Option(False, "--resume", help="Go on with a run that was interrupted; same files and options."),
     force: bool = typer.Option(False, "--force", help="Replace a former run in the folder; other files in it stay."),
     via: Via = typer.Option(Via.files, help="sockets: through a server, every participant with his own key; same results."),
+    rivals: bool = typer.Option(False, "--rivals", help="Also run two simpler ways on the same files, and compare."),
     as_json: bool = typer.Option(False, "--json", "-j", help="The summary as JSON on stdout, nothing else."),
 ) -> None:
     """Run a market on files: tasks and offers in, trades, prices, settlement, ledger and statements out.
@@ -69,8 +71,9 @@ def replay(
     check_via(via, resume=resume)
     folder = chosen_folder(out, "", resume=resume, force=force)
     options = _file_options(seed, period_min, epoch, usd_rate, supply_ratio, deposit, nodes, sites)
+    options = replace(options, power_paths=_power_files(power))
     choose_engine(engine)
-    inputs = _inputs(tasks, offers, catalogue, (sites, nodes))
+    inputs = _inputs(tasks, offers, catalogue, (sites, nodes, *(path for _, path in options.power_paths)))
     from exchange.replay.run import RunOptions
 
     with interruptible("nothing has begun yet; start again"):
@@ -80,7 +83,7 @@ def replay(
     except OSError as error:
         fail(f"{error.filename} cannot be read ({error.strerror})", NO_INPUT)
     prepare_folder(folder, resume=resume, force=force, inputs=inputs)
-    run_options = RunOptions(folder, seed, shortfall_ppm, "replay", order, tuple(problems))
+    run_options = RunOptions(folder, seed, shortfall_ppm, "replay", order, tuple(problems), with_rivals=rivals)
     run_and_show(day, run_options, as_json=as_json, via=via)
 
 
@@ -99,6 +102,15 @@ def _inputs(tasks: Path, offers: list[Path], catalogue: Path | None, others: tup
         if not path.exists():
             fail(f"{path} does not exist: check the path", NO_INPUT)
     return files
+
+
+def _power_files(power: list[str]) -> tuple[tuple[str, Path], ...]:
+    """(region, file) of each --power; a usage error where one is not written so."""
+    for text in power:
+        region, mark, path = text.partition("=")
+        if not (region and mark and path):
+            fail(f"--power {text[:80]}: write REGION=FILE, like gansu-qingyang=power.csv", USAGE)
+    return tuple((region, Path(path)) for region, _, path in (text.partition("=") for text in power))
 
 
 def _offer_files(offers: list[Path]) -> list[Path]:

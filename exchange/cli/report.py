@@ -69,6 +69,9 @@ def report(
     plot: Path | None = typer.Option(
         None, metavar="FILE.png", help="Also draw price and volume by hour of the day; replaces a PNG only."
     ),
+    rivals_plot: Path | None = typer.Option(
+        None, metavar="FILE.png", help="Also draw a run made with --rivals beside its rivals; replaces a PNG only."
+    ),
     live: bool = typer.Option(False, "--live", help="First fetch the report of a running exchange into DIR."),
     url: Url = None,
     key: Secret = None,
@@ -85,6 +88,7 @@ def report(
 
     check_day(day)
     check_plot(plot)
+    check_plot(rivals_plot)
     if live:
         from exchange.cli.report_live import fetch
 
@@ -96,6 +100,8 @@ def report(
         content = gather(results, day, participant)
         if plot is not None:
             content["plot"] = draw(results, plot)
+        if rivals_plot is not None:
+            content["rivals_plot"] = draw_beside_rivals(results, rivals_plot)
     except NotFound as error:
         fail(NOT_FOUND, str(error))
     except KeyError as error:
@@ -220,13 +226,19 @@ def show(console: Console, content: dict[str, Any]) -> None:
         )
     else:
         show_run(console, content)
-    if "plot" in content:
-        line(console, f"Chart: {content['plot']}")
+    for name in ("plot", "rivals_plot"):
+        if name in content:
+            line(console, f"Chart: {content[name]}")
 
 
 def show_run(console: Console, content: dict[str, Any]) -> None:
     """The whole report of a run."""
     show_summary(console, content["summary"], content["settlement"])
+    if "rivals" in content["summary"]:
+        from exchange.cli.report_rivals import HEAD, rivals_cells
+
+        title = "The same day, given out in other ways (delivered prices without fees)"
+        table(console, title, HEAD, rivals_cells(content["summary"]["rivals"]), names=1)
     fill = content["fill_by_chip"]
     columns = "chip tasks filled partly unfilled fill_rate card_hours_asked card_hours_bought".split()
     title = "Tasks by first chip (hours bought count there even on another chip the task accepts)"
@@ -410,6 +422,20 @@ def draw(results: Results, path: Path) -> str:
     except OSError as error:
         fail(CANNOT_WRITE, f"the chart cannot be written: {error}")
     return str(path)
+
+
+def draw_beside_rivals(results: Results, path: Path) -> str:
+    """Writes the chart of `report_rivals`; where it is."""
+    from exchange.cli.report_rivals import draw_rivals
+
+    if "rivals" not in results.summary:
+        fail(NOT_FOUND, f"{results.folder} was run without --rivals: run `cpx replay --rivals ...`")
+    try:
+        return draw_rivals(results, path)
+    except ImportError:
+        fail(UNAVAILABLE, "--rivals-plot needs matplotlib (extra dev): `.venv/bin/pip install matplotlib`")
+    except OSError as error:
+        fail(CANNOT_WRITE, f"the chart cannot be written: {error}")
 
 
 def by_hour(results: Results) -> tuple[list[str], Counter[tuple[str, int]], Counter[tuple[str, int]]]:

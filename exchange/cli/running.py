@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 USAGE, DATA_ERROR, NO_INPUT, CANNOT_CREATE, NO_ROOM, INTERRUPTED = 2, 65, 66, 73, 75, 130
 # Options that say where and how a run shows itself, not what is run.
 NOT_TYPED_AGAIN = ("resume", "force", "as_json", "via")
-WITHOUT_EFFECT = (*NOT_TYPED_AGAIN, "out", "engine", "skip_bad_rows")
+WITHOUT_EFFECT = (*NOT_TYPED_AGAIN, "out", "engine", "skip_bad_rows", "rivals")
 
 
 class Engine(StrEnum):
@@ -228,6 +228,10 @@ def show_summary(summary: dict[str, Any], out: Path) -> None:
     for label, figure in _lines(summary):
         table.add_row(label, figure)
     console.print(table)
+    if "rivals" in summary:
+        from exchange.cli.report_rivals import rivals_table
+
+        console.print(rivals_table(summary["rivals"]))
     typer.echo(f"state hash {summary['state_hash']} · engine {summary['engine']} · {summary['wall_s']} s")
     others = "prices.csv, outcomes.csv, unfilled.csv, settlement.csv, statements/, ledger.beancount"
     typer.echo(f"\nLook at   {out / 'trades.csv'}, {others}")

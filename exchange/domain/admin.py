@@ -11,6 +11,7 @@ from exchange.domain.commands import (
     AddParticipant,
     AddSite,
     AdvanceTime,
+    AllowEmergency,
     AttestCapacity,
     Deposit,
     ListFamily,
@@ -21,12 +22,12 @@ from exchange.domain.commands import (
     Withdraw,
 )
 from exchange.domain.events import Acknowledged
-from exchange.domain.explain import explain
 from exchange.domain.instrument import LATENCY_CLASSES, MAX_FAMILIES, PERIOD_ZERO_NS, POWERS, Family
-from exchange.domain.offers import place_listed, release_blocks
+from exchange.domain.placing import forget_emergency_books, list_periods, release_blocks
+from exchange.domain.power import forget_past
 from exchange.domain.reasons import Refusal, VenueReason
-from exchange.domain.state import Attestation, Participant, Site, TaskEntry
-from exchange.domain.tasks import drain, end_task, expire, explain_dying, reroute
+from exchange.domain.state import Attestation, Participant, Site
+from exchange.domain.tasks import drain, explain_dying
 from exchange.domain.units import NS_PER_DAY, NS_PER_HOUR, PPM
 from matching_core.enums import Kind, Op
 from matching_core.limits import MAX_FEE_PPM, MAX_MONEY_MICRO
@@ -63,6 +64,12 @@ def set_venue(v: Venue, command: SetVenue) -> None:
     _setting(0 < len(c.name) <= 100 and 0 < len(c.time_zone) <= 60, "name and time zone are needed")
     _setting(c.idempotency_retention_ns >= NS_PER_HOUR, "idempotency_retention_ns is at least one hour")
     v.configure(c)
+    events = v.core_do(
+        Op.SET_GRID, price=PERIOD_ZERO_NS, aux=v.periods.period_ns, expiry_ns=v.periods.gate_ns, qty=c.max_waiting_per_firm,
+        client_ref=c.max_waiting_per_chip,
+    )  # fmt: skip
+    assert events[0].kind == Kind.GRID_SET, events
+    _tell_links(v, catalogue_rules.Catalogue())
     v.state.settled_end = max(0, v.periods.at(v.state.now_ns))
     is_clock_set = v.state.now_ns >= PERIOD_ZERO_NS
     v.state.listed_end = v.state.settled_end + c.horizon_periods + 1 if is_clock_set else 0
@@ -70,13 +77,24 @@ def set_venue(v: Venue, command: SetVenue) -> None:
 
 
 def load_catalogue(v: Venue, command: LoadCatalogue) -> None:
-    """LoadCatalogue: refused whole when one row is wrong."""
-    v.state.catalogue = catalogue_rules.load(command, v.state.catalogue)
-    reroute(v)
-    for offer in v.state.offers.values():  # a nearer region or a faster link may make any ask fit a waiting task
-        for period in offer.open:
-            v.mark_dirty(offer.family, period)
+    """LoadCatalogue: refused whole when one row is wrong. The core is told what differs."""
+    before, v.state.catalogue = v.state.catalogue, catalogue_rules.load(command, v.state.catalogue)
+    reach = catalogue_rules.changes(before.effective_reach(), v.state.catalogue.effective_reach(), 0)
+    for (access, host, place), rtt_us in reach:
+        events = v.core_do(Op.SET_REACH, account=access, book=host, price=place, qty=rtt_us)
+        assert events[0].kind == Kind.REACH_SET, events
+    if v.state.settings is not None:
+        _tell_links(v, before)
     v.emit(Acknowledged("LoadCatalogue", f"{len(command.chips)} chips, {len(command.regions)} regions"))
+
+
+def _tell_links(v: Venue, before: catalogue_rules.Catalogue) -> None:
+    """SET_LINK for every link that is new, differs or is gone; how much a period may carry depends on its length."""
+    minutes = v.settings.period_min
+    links = catalogue_rules.changes(before.core_links(minutes), v.state.catalogue.core_links(minutes), (0, 0, 0))
+    for (source, target), (price_micro, mbit, capacity_mb) in links:
+        events = v.core_do(Op.SET_LINK, account=source, book=target, price=price_micro, qty=mbit, aux=capacity_mb)
+        assert events[0].kind == Kind.LINK_SET, events
 
 
 def set_tariff(v: Venue, command: SetTariff) -> None:
@@ -100,39 +118,15 @@ def set_tariff(v: Venue, command: SetTariff) -> None:
 
 
 def activate_tariff(v: Venue) -> None:
-    """Puts the newest tariff that is due into force; waiting tasks are held for its fees."""
+    """Puts the newest tariff that is due into force; what has entered keeps the fees of its entry. Repairs pay as standard."""
     due = [t for t in v.state.tariffs if t.effective_ns <= v.state.now_ns or t is v.state.tariffs[0]]
     if not due or due[-1].version == v.state.tariff_version:
         return
     tariff = due[-1]
     v.state.tariff_version = tariff.version
-    for table, fee in enumerate((tariff.fee_standard_ppm, tariff.fee_economy_ppm, tariff.fee_emergency_ppm)):
+    lanes = (tariff.fee_standard_ppm, tariff.fee_economy_ppm, tariff.fee_emergency_ppm, tariff.fee_standard_ppm)
+    for table, fee in enumerate(lanes):
         v.core_do(Op.SET_FEE, side=table, price=fee)
-    for number in sorted(v.state.tasks, key=lambda number: (_more_to_hold(v, number) > 0, v.drain_key(number))):
-        _hold_for_new_fee(v, v.state.tasks[number], _more_to_hold(v, number))
-
-
-def _more_to_hold(v: Venue, number: int) -> int:
-    """What a waiting task needs to hold beyond what it holds, under the fee in force; negative where it is less."""
-    entry = v.state.tasks[number]
-    fee_ppm, rest = v.lane_fee_ppm(entry.task.lane), entry.budget_micro - entry.spent_micro
-    fee = money.fee_micro(fee_ppm, rest, entry.notional_micro)
-    return rest + fee - entry.held_micro
-
-
-def _hold_for_new_fee(v: Venue, entry: TaskEntry, more: int) -> None:
-    """A waiting task's hold follows the fee, lower ones first; one whose buyer cannot cover a higher fee ends."""
-    entry.fee_ppm = v.lane_fee_ppm(entry.task.lane)
-    who = entry.task.participant
-    reference = f"task:{entry.task.client_order_id}"
-    if more > money.balance(v, who, money.CASH):
-        end_task(v, entry, "canceled", explain(v, entry, canceled=True))
-    elif more > 0:
-        money.move(v, (who, money.CASH), (who, money.HELD), more, "hold", reference)
-        entry.held_micro += more
-    else:
-        money.move(v, (who, money.HELD), (who, money.CASH), -more, "hold_free", reference)
-        entry.held_micro += more
 
 
 def list_family(v: Venue, command: ListFamily) -> None:
@@ -154,7 +148,12 @@ def list_family(v: Venue, command: ListFamily) -> None:
         raise Refusal(VenueReason.INVALID_SETTING, f"at most {MAX_FAMILIES} families can be listed")
     state.families.append(family)
     v.family_numbers[family.code] = family.number
-    reroute(v)
+    numbers = state.catalogue
+    events = v.core_do(
+        Op.LIST_FAMILY, book=family.number, account=numbers.chip_numbers[c.chip], aux=numbers.region_numbers[c.region],
+        price=LATENCY_CLASSES.index(c.latency_class), side=POWERS.index(c.power),
+    )  # fmt: skip
+    assert events[0].kind == Kind.FAMILY_LISTED, events
     v.emit(Acknowledged("ListFamily", family.code))
 
 
@@ -167,6 +166,7 @@ def add_participant(v: Venue, command: AddParticipant) -> None:
     if command.participant in v.account_numbers:
         raise Refusal(VenueReason.DUPLICATE_ID, f"{command.participant} exists already")
     open_participant(v, command.participant, command.firm, command.alpha_ppm)
+    v.state.participants[command.participant].may_use_emergency = command.may_use_emergency
     v.emit(Acknowledged("AddParticipant", command.participant))
 
 
@@ -175,6 +175,12 @@ def open_participant(v: Venue, name: str, firm: str, alpha_ppm: int = 0) -> None
     number = v.firm_number(firm)
     account = open_account(v, name, number)
     v.state.participants[name] = Participant(name, account, number, alpha_ppm)
+
+
+def allow_emergency(v: Venue, command: AllowEmergency) -> None:
+    """AllowEmergency: who may buy in the emergency lane (EM5)."""
+    v.participant(command.participant).may_use_emergency = command.is_allowed
+    v.emit(Acknowledged("AllowEmergency", command.participant))
 
 
 def open_account(v: Venue, name: str, firm: int) -> int:
@@ -281,13 +287,13 @@ def attest(v: Venue, command: AttestCapacity) -> None:
 
 
 def advance(v: Venue, command: AdvanceTime) -> None:
-    """The clock moves: expiries and gates, dead tasks, released blocks, newly listed periods, drain; in this order."""
+    """The clock moves: what the core ends by itself, released blocks, newly listed periods, drain; in this order."""
     before_ns, now_ns = v.state.now_ns, command.now_ns
     if not before_ns <= now_ns or not v.is_time(now_ns):
         raise Refusal(VenueReason.TIME_BACKWARDS, f"log time is {before_ns}, not {now_ns}")
     if not PERIOD_ZERO_NS <= now_ns <= v.last_time_ns():
         raise Refusal(VenueReason.INVALID_WINDOW, "log time is before 2020, or beyond the last period that has a number")
-    dying = explain_dying(v, now_ns)
+    explain_dying(v, now_ns)
     v.state.now_ns = now_ns
     events = v.core_do(Op.ADVANCE_TIME, aux=now_ns)
     if v.state.settings is None:
@@ -296,11 +302,8 @@ def advance(v: Venue, command: AdvanceTime) -> None:
     v.forget_keys()
     if v.state.tariffs:
         activate_tariff(v)
-    expire(v, [(number, why) for number, why in dying if number in v.state.tasks])
+    forget_emergency_books(v)
     release_blocks(v, before_ns)
-    listed_end = v.periods.at(now_ns) + v.settings.horizon_periods + 1
-    if listed_end > v.state.listed_end:
-        v.state.listed_end = listed_end
-        for number in sorted(v.unplaced_offers):
-            place_listed(v, v.state.offers[number])
+    forget_past(v, before_ns)
+    list_periods(v)
     drain(v)

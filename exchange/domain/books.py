@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exchange.domain import money
+from exchange.domain import fills, money
 from exchange.domain.events import OfferEnded, OrderChanged, Traded
 from exchange.domain.instrument import book_id, capacity_group, split_book
 from exchange.domain.state import Obligation, Offer, Reading
-from matching_core.enums import CancelReason, ExpireReason, Kind, Op
+from matching_core.enums import CancelReason, EventFlag, ExpireReason, Kind, Op
 from matching_core.records import Event
 
 if TYPE_CHECKING:
     from exchange.domain.venue import Venue
+
+_NEVER_HERE = (Kind.REJECTED, Kind.DENIED, Kind.TRANSFERRED)  # refused by the venue before; money moves go through money.move
 
 
 def ensure_book(v: Venue, family: int, period: int) -> int:
@@ -47,40 +49,61 @@ def adjust_sold(v: Venue, obligation_or_offer, chip: str, period: int, lots: int
     return events[0].kind == Kind.SOLD_ADJUSTED
 
 
-def absorb(v: Venue, events: list[Event], take=None) -> None:
-    """Turns what the core has reported into trades, ended asks and changed bids. `take` describes a task's leg."""
+def absorb(v: Venue, events: list[Event]) -> None:
+    """Turns what the core has reported into trades, ended asks, changed bids and what became of tasks."""
+    fill = None
     for place, event in enumerate(events):
         kind = event.kind
         if kind == Kind.TRADE:
-            _absorb_trade(v, event, events[place + 1], take)
+            if event.flags & EventFlag.TAKE:
+                fill = fill or fills.begin(v, events, place)
+            _absorb_trade(v, event, events[place + 1], fill)
+        elif kind == Kind.DATA_MOVED:
+            fill = fill or fills.begin(v, events, place)
+            fills.move_data(v, fill, event)
+        elif kind == Kind.TASK_FILLED:
+            assert fill is not None, event
+            fills.finish(v, fill, event)
+            fill = None
         elif kind in (Kind.CANCELED, Kind.EXPIRED):
             _absorb_end(v, event)
+        elif kind == Kind.BLOCK_CLOSED:
+            _close_block(v, event.order_id)
+        elif kind == Kind.TASK_WAITING:
+            fills.wait(v, event)
+        elif kind == Kind.TASK_STEPPED:
+            fills.step(v, event)
         elif kind == Kind.BOOK_CLOSED:
             v.listed_books.discard(event.book)
-            v.state.dirty.get(split_book(event.book)[0], set()).discard(split_book(event.book)[1])
-        elif kind == Kind.TRANSFERRED:
-            raise AssertionError("money moves go through money.move")
+        elif kind in _NEVER_HERE:
+            raise AssertionError(event)
 
 
-def _absorb_trade(v: Venue, trade: Event, posted: Event, take) -> None:
+def _absorb_trade(v: Venue, trade: Event, posted: Event, fill: fills.Fill | None) -> None:
     """One trade of the core: the ask shrinks, money has been posted, an obligation is made."""
     assert posted.kind == Kind.POSTED
-    ask_id = trade.order_id if trade.order_id in v.ask_owner else trade.contra_id
-    offer_number, period = v.ask_owner[ask_id]
+    is_block = bool(trade.flags & EventFlag.BLOCK)
+    if is_block:
+        offer_number, period = v.block_owner[trade.contra_id], split_book(trade.book)[1]
+    else:
+        offer_number, period = v.ask_owner[trade.order_id if trade.order_id in v.ask_owner else trade.contra_id]
     offer = v.state.offers[offer_number]
     ask = offer.open[period]
     ask.lots -= trade.qty
     money.shrink_entry_margin(v, offer, period, ask)
     if ask.lots == 0:
         end_ask(v, offer, period)
-    deal = take or v.deal_of_bid(posted.order_id)
+    deal = fill.deal if fill else v.deal_of_bid(posted.order_id)
     buyer, reference = deal.buyer, deal.reference
     money.booked(v, (buyer, money.HELD), (buyer, money.ESCROW), posted.qty, "trade", reference)
     money.booked(v, (buyer, money.HELD), (buyer, money.ESCROW), posted.price, "fee", reference)
     money.booked(v, (buyer, money.HELD), (buyer, money.CASH), posted.leaves, "hold_free", reference)
-    make_obligation(v, deal, offer, period, trade.qty, trade.price, posted.qty, posted.price)
+    make_obligation(v, deal, offer, period, trade.qty, trade.price, posted.qty, posted.price, is_block)
+    if fill:
+        fill.add(offer.site, offer.family, period, is_block, trade, posted)
+        return
     leaves = trade.contra_leaves if posted.order_id == trade.contra_id else trade.leaves
-    if take is None and leaves == 0:
+    if leaves == 0:
         v.drop_bid(posted.order_id)
 
 
@@ -99,7 +122,7 @@ def make_obligation(
         moving_micro=moving, margin_micro=0, tariff=deal.tariff or v.tariff.version, checkpoint=deal.checkpoint,
         on_break=deal.on_break, last_period=deal.last_period or period, fix_at_trade_micro=fix_micro,
         lease_lots=deal.lease_lots or lots, lease_moving_micro=deal.lease_moving_micro if deal.lease_lots else moving,
-        reading=Reading(),
+        is_standby=offer.standby and deal.lane == "emergency", reading=Reading(),
     )  # fmt: skip
     state.obligations[number] = obligation
     v.index_obligation(obligation)
@@ -116,12 +139,23 @@ def end_ask(v: Venue, offer: Offer, period: int) -> None:
     ask = offer.open.pop(period)
     if ask.order_id:
         v.ask_owner.pop(ask.order_id, None)
-    if not offer.open and offer.next_period >= offer.end_period:
+    if offer.is_over:
         v.forget_offer(offer)
 
 
+def _close_block(v: Venue, block_id: int) -> None:
+    """The core has forgotten a block offer; the offer itself may go on as plain asks."""
+    number = v.block_owner.pop(block_id, 0)
+    if number in v.state.offers:
+        v.state.offers[number].block_id = 0
+
+
 def _absorb_end(v: Venue, event: Event) -> None:
-    if event.order_id in v.ask_owner:
+    if event.flags & EventFlag.TASK:
+        fills.end(v, event)
+    elif event.flags & EventFlag.BLOCK:
+        close_ask(v, v.block_owner[event.order_id], split_book(event.book)[1], "gate")
+    elif event.order_id in v.ask_owner:
         reason = "gate" if event.kind == Kind.EXPIRED and event.reason == ExpireReason.GATE else "withdrawn"
         if event.kind == Kind.EXPIRED and event.reason == ExpireReason.GTD:
             reason = "notice"

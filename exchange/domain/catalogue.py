@@ -1,11 +1,13 @@
-"""The catalogue: chips, regions, reach and links, checked (CA1) and turned into eligible sets."""
+"""The catalogue: chips, regions, reach and links, checked (CA1), and the commands that tell the core of it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from exchange.domain.commands import Chip, Link, LoadCatalogue, Reach, Region
 from exchange.domain.instrument import LATENCY_CLASSES
 from exchange.domain.reasons import Refusal, VenueReason
-from exchange.domain.units import MICRO, NS_PER_SECOND, div_ceil
+from exchange.domain.units import MICRO, NS_PER_SECOND, div_ceil, div_floor
+from matching_core.limits import MAX_DATA_MB, MAX_MBIT_PER_S, MAX_REGION, MAX_RTT_US
 
 MAX_CHIPS = 4000  # chip number and period make one 32-bit capacity group
 _CLASS_ORDER = {name: place for place, name in enumerate(LATENCY_CLASSES)}
@@ -18,6 +20,7 @@ class Catalogue:
     chips: dict[str, Chip] = field(default_factory=dict)
     chip_numbers: dict[str, int] = field(default_factory=dict)
     regions: dict[str, Region] = field(default_factory=dict)
+    region_numbers: dict[str, int] = field(default_factory=dict)
     reach: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict)  # access -> (host, class) -> rtt_us
     links: dict[tuple[str, str], Link] = field(default_factory=dict)
 
@@ -35,6 +38,23 @@ class Catalogue:
         """Whether (region, class) exists for anyone (CA1: only such pairs are listed)."""
         return any((region, latency_class) in row for row in self.reach.values())
 
+    def effective_reach(self) -> dict[tuple[int, int, int], int]:
+        """(access, host, class) by number -> round trip in us, where a task can be served; see `rtt_us`."""
+        numbers, found = self.region_numbers, {}
+        for access, row in self.reach.items():
+            for host in {host for host, _ in row}:
+                for place, name in enumerate(LATENCY_CLASSES):
+                    rtt_us = self.rtt_us(access, host, name)
+                    if rtt_us is not None:
+                        found[numbers[access], numbers[host], place] = rtt_us
+        return dict(sorted(found.items()))
+
+    def core_links(self, period_min: int) -> dict[tuple[int, int], tuple[int, int, int]]:
+        """(from, to) by number -> (micro-yuan per GB, Mbit/s, MB per period; 0 = any)."""
+        numbers = self.region_numbers
+        found = {(numbers[a], numbers[b]): _link_terms(link, period_min) for (a, b), link in self.links.items()}
+        return dict(sorted(found.items()))
+
     def moving(self, data_mb: int, data_region: str, host_region: str) -> tuple[int, int] | None:
         """(price in micro-yuan, delay in ns) of moving data_mb to a host region; None where there is no link."""
         if data_mb == 0:
@@ -45,6 +65,20 @@ class Catalogue:
         price = div_ceil(data_mb * link.price_micro_per_gb, 1000)
         delay = div_ceil(data_mb * 8 * NS_PER_SECOND, link.mbit_per_s)
         return price, delay
+
+
+def _link_terms(link: Link, period_min: int) -> tuple[int, int, int]:
+    """As the core keeps a link; a capacity too small for a period's share of it is one MB."""
+    per_period_mb = max(1, div_floor(link.mb_per_hour * period_min, 60)) if link.mb_per_hour else 0
+    return link.price_micro_per_gb, link.mbit_per_s, per_period_mb
+
+
+def changes(before: dict, after: dict, nothing) -> Iterator[tuple]:
+    """(key, value) of everything that is new, differs, or is gone (`nothing` then), in order of the keys."""
+    for key in sorted(before.keys() | after.keys()):
+        value = after.get(key, nothing)
+        if before.get(key, nothing) != value:
+            yield key, value
 
 
 def _refuse(message: str) -> Refusal:
@@ -79,8 +113,8 @@ def _check_reach(rows: tuple[Reach, ...], regions: dict[str, Region]) -> dict[st
         where = f"reach {row.access_region} -> {row.host_region} {row.latency_class}"
         if row.access_region not in regions or row.host_region not in regions:
             raise _refuse(f"{where}: a region is not in the catalogue")
-        if row.latency_class not in _CLASS_ORDER or row.rtt_us <= 0:
-            raise _refuse(f"{where}: unknown class or a time that is not positive")
+        if row.latency_class not in _CLASS_ORDER or not 0 < row.rtt_us <= MAX_RTT_US:
+            raise _refuse(f"{where}: unknown class, or a time that is not positive or above {MAX_RTT_US} us")
         if regions[row.host_region].kind == "access":
             raise _refuse(f"{where}: an access-only region hosts nothing")
         access = table.setdefault(row.access_region, {})
@@ -107,23 +141,33 @@ def load(command: LoadCatalogue, before: Catalogue) -> Catalogue:
         _check_region(region)
         if regions.setdefault(region.code, region) is not region:
             raise _refuse(f"region {region.code}: given twice")
-    if not 0 < len(chips) <= MAX_CHIPS or not regions:
-        raise _refuse(f"a catalogue needs 1 to {MAX_CHIPS} chips and at least one region")
+    if not 0 < len(chips) <= MAX_CHIPS or not 0 < len(regions) <= MAX_REGION:
+        raise _refuse(f"a catalogue needs 1 to {MAX_CHIPS} chips and 1 to {MAX_REGION} regions")
     reach = _check_reach(command.reach, regions)
-    links: dict[tuple[str, str], Link] = {}
-    for link in command.links:
-        key = (link.from_region, link.to_region)
-        where = f"link {link.from_region} -> {link.to_region}"
-        if key in links or not set(key) <= regions.keys():
-            raise _refuse(f"{where}: given twice, or a region is not in the catalogue")
-        if not 0 <= link.price_micro_per_gb <= 1000 * MICRO or not 0 < link.mbit_per_s <= 10**9:
-            raise _refuse(f"{where}: price must be 0-1000 yuan per GB, speed 1-10^9 Mbit/s")
-        links[key] = link
+    links = _check_links(command.links, regions)
     _check_kept(before, chips, regions)
     numbers = dict(before.chip_numbers)
     for code in chips:
         numbers.setdefault(code, len(numbers) + 1)
-    return Catalogue(chips, numbers, regions, reach, links)
+    region_numbers = dict(before.region_numbers)
+    for code in sorted(regions):
+        region_numbers.setdefault(code, len(region_numbers) + 1)
+    return Catalogue(chips, numbers, regions, region_numbers, reach, links)
+
+
+def _check_links(rows: tuple[Link, ...], regions: dict[str, Region]) -> dict[tuple[str, str], Link]:
+    links: dict[tuple[str, str], Link] = {}
+    for link in rows:
+        key = (link.from_region, link.to_region)
+        where = f"link {link.from_region} -> {link.to_region}"
+        if key in links or not set(key) <= regions.keys():
+            raise _refuse(f"{where}: given twice, or a region is not in the catalogue")
+        if not 0 <= link.price_micro_per_gb <= 1000 * MICRO or not 0 < link.mbit_per_s <= MAX_MBIT_PER_S:
+            raise _refuse(f"{where}: price must be 0-1000 yuan per GB, speed 1-10^9 Mbit/s")
+        if not 0 <= link.mb_per_hour <= MAX_DATA_MB:
+            raise _refuse(f"{where}: capacity must be 0 (any) to {MAX_DATA_MB} MB an hour")
+        links[key] = link
+    return links
 
 
 def _check_kept(before: Catalogue, chips: dict[str, Chip], regions: dict[str, Region]) -> None:

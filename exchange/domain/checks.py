@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from exchange.domain.instrument import book_id
+from exchange.domain.money import fee_micro, task_budget, with_fee
 from exchange.domain.state import SYSTEM_ACCOUNTS
 from matching_core.enums import Bucket
 
@@ -31,8 +32,8 @@ def _check_money(v: Venue) -> None:
         margin[due.seller] += due.margin_micro
     for offer in v.state.offers.values():
         margin[offer.participant] += sum(ask.margin_micro for ask in offer.open.values())
-    for entry in v.state.tasks.values():
-        held[entry.task.participant] += entry.held_micro
+    for number, entry in v.state.tasks.items():
+        held[entry.task.participant] += v.core.task(number).held_micro
     for bid in v.state.bids.values():
         held[bid.participant] += v.core.order(bid.order_id).hold_micro
     total = 0
@@ -51,10 +52,11 @@ def _check_offers(v: Venue) -> None:
     """Every live ask of the core belongs to one period of one offer, with the same lots, and the other way round."""
     found = 0
     for number, offer in v.state.offers.items():
-        assert offer.open or offer.next_period < offer.end_period, offer
+        assert not offer.is_over and not offer.is_kept, offer
         for period, ask in offer.open.items():
             if not ask.order_id:
-                assert offer.is_block, (offer, period)
+                assert offer.is_block and v.block_owner[offer.block_id] == number, (offer, period)
+                assert (period, ask.price_ticks, ask.lots) in v.core.block_offer(offer.block_id).residues, (offer, period)
                 continue
             order = v.core.order(ask.order_id)
             assert order is not None and order.leaves == ask.lots, (offer, period, order)
@@ -66,11 +68,20 @@ def _check_offers(v: Venue) -> None:
 
 
 def _check_tasks(v: Venue) -> None:
-    """The waiting list and its indexes agree."""
-    assert len(v.task_numbers) == len(v.state.tasks) == len(v.task_families)
-    for entry in v.state.tasks.values():
-        assert entry.dies_ns > v.now_ns, entry
-        assert entry.spent_micro <= entry.budget_micro, entry
+    """The waiting list, its indexes and the core agree, and what is held is what HM1 says."""
+    state = v.state
+    assert sorted(state.tasks) == v.core.tasks()
+    ids = {(entry.task.participant, entry.task.client_order_id): number for number, entry in state.tasks.items()}
+    assert v.task_numbers == ids
+    assert +v.waiting_of_firm == Counter(state.participants[name].firm for name, _ in ids)
+    assert +v.waiting_of_chip == Counter(entry.task.chips[0].chip for entry in state.tasks.values())
+    for number, entry in state.tasks.items():
+        seen = v.core.task(number)
+        assert seen.dies_ns > v.now_ns, (entry, seen)
+        assert seen.spent_micro <= seen.budget_micro == task_budget(entry.task, v.settings), (entry, seen)
+        assert seen.fee_ppm == getattr(v.tariff_version(entry.tariff), f"fee_{entry.task.lane}_ppm"), (entry, seen)
+        held = with_fee(seen.fee_ppm, seen.budget_micro) - seen.spent_micro - fee_micro(seen.fee_ppm, seen.notional_micro)
+        assert seen.held_micro == held, (entry, seen)
 
 
 def _check_keys(v: Venue) -> None:

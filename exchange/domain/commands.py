@@ -80,6 +80,7 @@ class Link:
     to_region: str
     price_micro_per_gb: int
     mbit_per_s: int
+    mb_per_hour: int = 0  # RT7: so much of it may be promised to tasks; 0 = any
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,15 @@ class AddParticipant:
     participant: str
     firm: str
     alpha_ppm: int = 0  # HM5 by record; 0 = the venue's
+    may_use_emergency: bool = False  # EM5
+
+
+@dataclass(frozen=True, slots=True)
+class AllowEmergency:
+    """The operator's word that a participant may buy in the emergency lane, or may not any more (EM5)."""
+
+    participant: str
+    is_allowed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +190,11 @@ class AttestCapacity:
 
 @dataclass(frozen=True, slots=True)
 class PlaceOffer:
-    """A provider's offer over a window of whole periods (market.md 3)."""
+    """A provider's offer over a window of whole periods (market.md 3).
+
+    end_ns = 0: it stands until it is withdrawn, and period_prices_micro is one price per period of a UTC day, 0 = not
+    offered then. watts_per_card > 0: its price follows power, and price_micro and period_prices_micro are absent.
+    """
 
     participant: str
     offer_id: str
@@ -197,16 +211,34 @@ class PlaceOffer:
     min_periods: int = 1
     indivisible_ok: bool = False  # BB1: takes tasks with checkpoint none
     notice_min: int = 0  # not sold later than this before a period's start
+    standby: bool = False  # EM1: its asks stay for the emergency lane when their gate closes
+    price_base_micro: int = 0  # price = base + watts x power price, rounded up to the tick
+    watts_per_card: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AmendOffer:
-    """New price and lots for the unsold periods of an offer; only changed periods lose their stamp (RT8)."""
+    """New price and lots for the unsold periods of an offer; only changed periods lose their stamp (RT8).
+
+    Prices as in PlaceOffer: one, one per period of the offer's own window (or of a day), or base and watts.
+    """
 
     participant: str
     offer_id: str
     lots: int
-    price_micro: int
+    price_micro: int = 0
+    period_prices_micro: tuple[int, ...] = ()
+    price_base_micro: int = 0
+    watts_per_card: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SetPowerPrices:
+    """The power price of a region from a period on, micro-yuan per kWh each; offers that follow power are re-priced."""
+
+    region: str
+    start_ns: int
+    prices_micro_per_kwh: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +258,14 @@ class TaskChip:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskStep:
+    """RT9: from a time on, what an economy task pays at most: per card-hour where it has a price cap, else in all."""
+
+    at_ns: int  # 0 = from its entry
+    limit_micro: int
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """What a buyer wants done (market.md 4); also the body of a preview."""
 
@@ -234,7 +274,7 @@ class Task:
     access_region: str
     max_latency_us: int
     chips: tuple[TaskChip, ...]
-    lots: int
+    lots: int  # 0 = pflops_milli_hours is given
     periods: int
     earliest_start_ns: int
     deadline_ns: int
@@ -243,18 +283,30 @@ class Task:
     data_mb: int = 0
     data_region: str = ""
     lane: str = "standard"  # emergency | standard | economy
-    shape: str = "block"  # block | bulk
+    shape: str = "block"  # block | split | spread | bulk
     allowed_regions: tuple[str, ...] = ()
-    min_green_ppm: int = 0
+    min_green_ppm: int = 0  # bulk: share of its lot-periods; other shapes: any above 0 means green only
     checkpoint: str = "hourly"  # hourly | none
     on_break: str = "continue"  # continue | abandon
     valid_until_ns: int = 0  # 0 = until the deadline
     min_fill: int = 0  # bulk: lot-periods that the first fill must reach
+    min_run: int = 0  # split: least periods in a row; 0 = 1
+    pflops_milli_hours: int = 0  # thousandths of a PFLOPS-hour over `chips`, () = every chip of family ai; needs a budget
+    steps: tuple[TaskStep, ...] = ()  # economy; the first at 0, the last with the task's own limit
+    is_immediate: bool = False  # now or never: it does not wait
+    slowest_class: str = ""  # latency class; "" = any
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitTask:
     """Buys what the task describes: now if it can, else waits."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class AmendTask:
+    """New terms for the waiting task of the same client_order_id; it keeps its place where they only ask for less (RT8)."""
 
     task: Task
 
@@ -280,6 +332,7 @@ class PlaceOrder:
     tif: str = "GTC"  # GTC | GTD | IOC | FOK
     expiry_ns: int = 0
     site: str = ""
+    or_better: bool = False  # RT3: a one-period bulk task over this chip and region, this class or faster, this power or green
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,5 +412,6 @@ COMMAND_TYPES = {
     1: AdvanceTime, 2: SetVenue, 3: LoadCatalogue, 4: SetTariff, 5: ListFamily, 6: AddParticipant, 7: Deposit,
     8: Withdraw, 9: PostBond, 10: AddSite, 11: AttestCapacity, 12: PlaceOffer, 13: AmendOffer, 14: WithdrawOffer,
     15: SubmitTask, 16: CancelTask, 17: PlaceOrder, 18: AmendOrder, 19: CancelOrder, 20: SubmitReading,
-    21: DisputeReading, 22: AnnounceOutage, 23: SetFix, 24: SettlePeriod, 25: CountersignReading,
+    21: DisputeReading, 22: AnnounceOutage, 23: SetFix, 24: SettlePeriod, 25: CountersignReading, 26: AmendTask,
+    27: AllowEmergency, 28: SetPowerPrices,
 }  # fmt: skip

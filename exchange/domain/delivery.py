@@ -9,6 +9,7 @@ from exchange.domain.commands import AnnounceOutage, CountersignReading, Dispute
 from exchange.domain.events import Acknowledged, FixSet, ReadingTaken
 from exchange.domain.instrument import book_id
 from exchange.domain.offers import price_to_ticks
+from exchange.domain.placing import tell_family_fix
 from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Fix, Obligation, Outage
 from exchange.domain.units import NS_PER_MINUTE
@@ -126,6 +127,7 @@ def set_fix(v: Venue, command: SetFix) -> None:
     state.fixes[book] = state.last_fix[family] = fix
     if command.grade != "C":
         state.last_firm_fix[family] = fix
+        tell_family_fix(v, family)
     v.emit(FixSet(command.instrument, command.price_micro, command.grade, command.inputs_hash))
     for number in sorted(v.obligations_of_period.get(period, ())):
         due = state.obligations[number]

@@ -78,7 +78,7 @@ class OfferSkipped:
 
 @dataclass(frozen=True, slots=True)
 class OfferEnded:
-    """Unsold lots of one period of an offer left the market (gate, withdrawn, notice, stopped)."""
+    """Unsold lots of one period of an offer left the market (gate, withdrawn, notice, margin, paused by a new daily plan)."""
 
     participant: str
     offer_id: str
@@ -154,22 +154,55 @@ class TaskAccepted:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskAmended:
+    """A waiting task has new terms; what it holds follows them."""
+
+    participant: str
+    client_order_id: str
+    budget_micro: int
+    hold_micro: int
+    keeps_place: bool  # RT8
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStepped:
+    """RT9: the limit of an economy task has risen to its next step."""
+
+    participant: str
+    client_order_id: str
+    limit_micro: int  # in all
+
+
+@dataclass(frozen=True, slots=True)
+class FilledPart:
+    """A part of what a task has bought: the same lots at one site in consecutive periods."""
+
+    site: str
+    instrument: str  # of the first period
+    periods: int
+    lots: int  # in each of them
+    cost_micro: int
+    is_block: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TaskFilled:
     """A task (or a part of a bulk task) was bought; waited_ns since entry."""
 
     participant: str
     client_order_id: str
-    site: str  # "" where a bulk task uses several
+    site: str  # "" where it uses several
     instrument: str  # of the first period
     start_ns: int
-    periods: int
-    lots: int
+    periods: int  # how many; 0 for bulk
+    lots: int  # in each of them, over all sites; 0 for bulk
     lot_periods: int
     compute_micro: int
     moving_micro: int
     fee_micro: int
     waited_ns: int
     is_complete: bool
+    parts: tuple[FilledPart, ...] = ()  # together all of this fill
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,12 @@
 
 from bisect import insort
 from collections import Counter
-from heapq import heapify
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
+from exchange.domain.commands import Task
+from exchange.domain.fills import Deal
 from exchange.domain.instrument import book_id
-from exchange.domain.routing import Eligible, eligible_families
 from exchange.domain.state import Bid, Obligation, Offer, State, TaskEntry
-from exchange.domain.tasks import DRAIN_ORDER, Deal
-
-if TYPE_CHECKING:
-    from exchange.domain.venue import Venue
 
 
 class Indexes:
@@ -41,10 +37,7 @@ class Indexes:
             self.index_obligation(obligation)
         self._clear_tasks()
         for number in sorted(state.tasks):
-            entry = state.tasks[number]
-            self.index_task(entry, eligible_families(cast("Venue", self), entry.task))
-        self.deaths = [(entry.dies_ns, number) for number, entry in state.tasks.items()]
-        heapify(self.deaths)
+            self._index_task(state.tasks[number])
 
     # --- offers ---
 
@@ -57,6 +50,7 @@ class Indexes:
         self.family_blocks: dict[int, list[int]] = {}  # family -> block offers in order of number
         self.family_sites: dict[int, list[str]] = {}  # family -> sites with live offers in it, by name
         self.ask_owner: dict[int, tuple[int, int]] = {}  # core order id -> (offer, period)
+        self.block_owner: dict[int, int] = {}  # core block offer -> offer
 
     def index_offer(self, offer: Offer) -> None:
         """A new offer."""
@@ -64,6 +58,8 @@ class Indexes:
         self.offers_of_participant.setdefault(offer.participant, set()).add(offer.number)
         self.offers_at_site.setdefault(offer.site, set()).add(offer.number)
         self.unplaced_offers.add(offer.number)
+        if offer.block_id:
+            self.block_owner[offer.block_id] = offer.number
         if offer.is_block:
             self.block_offers.add(offer.number)
             insort(self.family_blocks.setdefault(offer.family, []), offer.number)
@@ -79,6 +75,7 @@ class Indexes:
         self.offers_of_participant[offer.participant].discard(offer.number)
         self.offers_at_site[offer.site].discard(offer.number)
         self.unplaced_offers.discard(offer.number)
+        self.block_owner.pop(offer.block_id, None)
         if offer.is_block:
             self.block_offers.discard(offer.number)
             self.family_blocks[offer.family].remove(offer.number)
@@ -92,36 +89,6 @@ class Indexes:
     def offers_of_site(self, site: str) -> list[Offer]:
         """Live offers of a site by number."""
         return [self.state.offers[number] for number in sorted(self.offers_at_site.get(site, ()))]
-
-    def is_indivisible(self, site: str, family: int) -> bool:
-        """BB1: whether the site's plain asks in a family take tasks without checkpoints."""
-        mine = [offer for offer in self.offers_of_site(site) if offer.family == family and self._has_asks(offer)]
-        return bool(mine) and all(offer.indivisible_ok for offer in mine)
-
-    @staticmethod
-    def _has_asks(offer: Offer) -> bool:
-        return not offer.is_block or any(ask.order_id for ask in offer.open.values())
-
-    def sells_to(self, site: str, firm: int) -> bool:
-        """RT6: not to the own firm; HM5: not while the owner's margin is short."""
-        owner = self.state.participants[self.state.sites[site].participant]
-        return owner.firm != firm and not owner.is_stopped
-
-    def ask_stamp(self, site: str, family: int, period: int) -> int:
-        """Entry stamp of a site's best ask in a book: the last tie-break of RT2."""
-        asks = self.core.site_asks(self.state.sites[site].account, book_id(family, period))
-        return self.state.offers[self.ask_owner[asks[0][2]][0]].stamp if asks else 0
-
-    def mark_dirty(self, family: int, period: int) -> None:
-        """RT4: an ask is new or better here."""
-        if family in self.waiting_in_family:
-            self.state.dirty.setdefault(family, set()).add(period)
-
-    def mark_residue(self, offer: Offer) -> None:
-        """RT4, MB3: less of a block offer is left, so a smaller fill may be allowed in any of its open periods."""
-        for period, ask in offer.open.items():
-            if not ask.order_id:
-                self.mark_dirty(offer.family, period)
 
     # --- bids ---
 
@@ -168,42 +135,31 @@ class Indexes:
 
     def _clear_tasks(self) -> None:
         self.task_numbers: dict[tuple[str, str], int] = {}
-        self.task_families: dict[int, list[Eligible]] = {}
-        self.waiting_in_family: dict[int, set[int]] = {}
-        self.waiting_of_firm: Counter = Counter()
-        self.waiting_of_chip: Counter = Counter()
+        self.waiting_of_firm: Counter[int] = Counter()
+        self.waiting_of_chip: Counter[str] = Counter()
 
-    def index_task(self, entry: TaskEntry, families: list[Eligible]) -> None:
-        """A task that waits now."""
-        task = entry.task
-        self.task_numbers[task.participant, task.client_order_id] = entry.number
-        self.waiting_of_firm[self.state.participants[task.participant].firm] += 1
-        self.waiting_of_chip[task.chips[0].chip] += 1
-        self.index_families(entry, families)
+    def add_task(self, entry: TaskEntry) -> None:
+        """A task that enters."""
+        self.state.tasks[entry.number] = entry
+        self._index_task(entry)
 
-    def index_families(self, entry: TaskEntry, families: list[Eligible]) -> None:
-        """Where a waiting task may buy."""
-        self.task_families[entry.number] = families
-        for eligible in families:
-            self.waiting_in_family.setdefault(eligible.family, set()).add(entry.number)
+    def change_task(self, entry: TaskEntry, task: Task) -> None:
+        """New terms of a waiting task."""
+        self._count_task(entry.task, -1)
+        entry.task = task
+        self._count_task(task, 1)
 
-    def unindex_families(self, entry: TaskEntry) -> None:
-        """Before the families of a waiting task change, or it leaves."""
-        for eligible in self.task_families.pop(entry.number):
-            waiting = self.waiting_in_family[eligible.family]
-            waiting.discard(entry.number)
-            if not waiting:
-                del self.waiting_in_family[eligible.family]
-
-    def unindex_task(self, entry: TaskEntry) -> None:
+    def forget_task(self, entry: TaskEntry) -> None:
         """A task that waits no longer."""
-        task = entry.task
-        del self.task_numbers[task.participant, task.client_order_id]
-        self.waiting_of_firm[self.state.participants[task.participant].firm] -= 1
-        self.waiting_of_chip[task.chips[0].chip] -= 1
-        self.unindex_families(entry)
+        del self.state.tasks[entry.number]
+        del self.task_numbers[entry.task.participant, entry.task.client_order_id]
+        self._count_task(entry.task, -1)
 
-    def drain_key(self, number: int) -> tuple[int, int]:
-        """RT5: lane, then entry stamp."""
-        entry = self.state.tasks[number]
-        return DRAIN_ORDER[entry.task.lane], entry.stamp
+    def _index_task(self, entry: TaskEntry) -> None:
+        self.task_numbers[entry.task.participant, entry.task.client_order_id] = entry.number
+        self._count_task(entry.task, 1)
+
+    def _count_task(self, task: Task, by: int) -> None:
+        """RT8: per firm, and per first chip."""
+        self.waiting_of_firm[self.state.participants[task.participant].firm] += by
+        self.waiting_of_chip[task.chips[0].chip] += by

@@ -34,7 +34,8 @@ def find(v: Venue, period: int) -> dict[int, Cure]:
     for number in sorted(v.obligations_of_period.get(period, ())):
         due = v.state.obligations[number]
         failed = due.lots - accepted_lots(due)
-        if failed and due.checkpoint == "hourly" and due.on_break == "continue":
+        is_whole = due.cost_micro == due.lots * due.price_ticks * v.value_micro  # EM2: twelfths of a period are not made up
+        if failed and is_whole and due.checkpoint == "hourly" and due.on_break == "continue":
             later = _take_period(v, due, failed)
             if later is not None:
                 cures[number] = Cure(later, failed)

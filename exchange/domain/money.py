@@ -12,7 +12,7 @@ from exchange.domain.commands import SetVenue, Task
 from exchange.domain.events import MarginShort, Moved
 from exchange.domain.instrument import book_id
 from exchange.domain.reasons import Refusal, VenueReason
-from exchange.domain.state import Ask, Obligation, Offer, Participant
+from exchange.domain.state import Ask, Obligation, Offer
 from exchange.domain.units import PPM, div_ceil, div_floor, format_micro
 from matching_core.enums import Bucket, Kind, Op
 
@@ -29,8 +29,8 @@ def balance(v: Venue, name: str, bucket: Bucket) -> int:
 
 
 def move(v: Venue, source: tuple[str, Bucket], target: tuple[str, Bucket], amount: int, kind: str, reference: str) -> None:
-    """Moves an amount that the caller has made sure is there; nothing happens for 0."""
-    if amount == 0:
+    """Moves an amount that the caller has made sure is there; nothing happens for 0, or from a purse to itself."""
+    if amount == 0 or source == target:
         return
     (from_name, from_bucket), (to_name, to_bucket) = source, target
     events = v.core_do(
@@ -90,11 +90,15 @@ def entry_margin(v: Venue, family: int, period: int, ticks: int, lots: int) -> i
     return card_hours_micro(v, v.settings.entry_margin_ppm * base_micro, lots)
 
 
-def sold_margin(v: Venue, seller: Participant, price_micro: int, fix_micro: int, lots: int) -> int:
-    """HM5 for sold lots of one period."""
-    alpha_ppm = seller.alpha_ppm or v.settings.alpha_ppm
+def sold_margin(v: Venue, due: Obligation, fix_micro: int) -> int:
+    """HM5 for the sold lots of one obligation; of an hour that was bought in part (EM2), the part that was paid."""
+    seller, settings = v.state.participants[due.seller], v.settings
+    price_micro = due.price_ticks * settings.tick_micro
+    alpha_ppm = seller.alpha_ppm or settings.alpha_ppm
     per_card_hour = max(alpha_ppm * max(price_micro, fix_micro), (fix_micro - price_micro) * PPM)
-    return card_hours_micro(v, per_card_hour + v.settings.lambda_ppm * price_micro, lots)
+    micro_ppm = (per_card_hour + settings.lambda_ppm * price_micro) * due.lots * settings.period_min
+    full_micro = due.price_ticks * due.lots * v.value_micro
+    return div_ceil(micro_ppm * due.cost_micro, 60 * settings.lots_per_card * PPM * full_micro)
 
 
 def known_fix(v: Venue, family: int, book: int) -> int:
@@ -105,7 +109,7 @@ def known_fix(v: Venue, family: int, book: int) -> int:
 
 def lock_entry_margin(v: Venue, offer: Offer, period: int, ask: Ask) -> bool:
     """Locks the entry margin of an ask; False (and nothing locked) where free cash does not cover it."""
-    need = entry_margin(v, offer.family, period, offer.price_ticks(period), ask.lots)
+    need = entry_margin(v, offer.family, period, ask.price_ticks, ask.lots)
     if balance(v, offer.participant, CASH) < need:
         return False
     who = offer.participant
@@ -116,17 +120,41 @@ def lock_entry_margin(v: Venue, offer: Offer, period: int, ask: Ask) -> bool:
 
 def shrink_entry_margin(v: Venue, offer: Offer, period: int, ask: Ask) -> None:
     """Frees the entry margin that the ask's present lots do not need any more; open asks are not re-marked at a fix."""
-    keep = min(ask.margin_micro, entry_margin(v, offer.family, period, offer.price_ticks(period), ask.lots))
+    keep = min(ask.margin_micro, entry_margin(v, offer.family, period, ask.price_ticks, ask.lots))
     who = offer.participant
     move(v, (who, MARGIN), (who, CASH), ask.margin_micro - keep, "margin_free", f"offer:{offer.offer_id}")
     ask.margin_micro = keep
 
 
+def more_margin(v: Venue, offer: Offer, wanted: dict[int, tuple[int, int]]) -> int:
+    """What open periods need beyond their present margin when they get new (lots, ticks); negative where it is less."""
+    need = sum(entry_margin(v, offer.family, period, ticks, lots) for period, (lots, ticks) in wanted.items() if ticks)
+    return need - sum(offer.open[period].margin_micro for period in wanted)
+
+
+def uncovered_changes(v: Venue, offer: Offer, wanted: dict[int, tuple[int, int]]) -> list[int]:
+    """The latest of the periods that get new (lots, ticks): those that free cash, and what they free, do not cover."""
+    covered, cash = dict(wanted), balance(v, offer.participant, CASH)
+    while covered and more_margin(v, offer, covered) > cash:
+        last = max(covered)
+        cash += offer.open[last].margin_micro
+        del covered[last]
+    return sorted(wanted.keys() - covered.keys())
+
+
+def secure_changes(v: Venue, offer: Offer, wanted: dict[int, tuple[int, int]]) -> None:
+    """Brings the margins of open periods to what new (lots, ticks) need, in one move that free cash covers."""
+    more, who = more_margin(v, offer, wanted), offer.participant
+    source, target = ((who, CASH), (who, MARGIN)) if more > 0 else ((who, MARGIN), (who, CASH))
+    move(v, source, target, abs(more), "margin_lock" if more > 0 else "margin_free", f"offer:{offer.offer_id}")
+    for period, (lots, ticks) in wanted.items():
+        offer.open[period].margin_micro = entry_margin(v, offer.family, period, ticks, lots)
+
+
 def mark_obligation(v: Venue, obligation: Obligation, fix_micro: int) -> int:
     """Brings the margin of an obligation to what HM5 asks; what is missing is returned and stops the seller's new sales."""
     seller = v.state.participants[obligation.seller]
-    price_micro = obligation.price_ticks * v.settings.tick_micro
-    need = sold_margin(v, seller, price_micro, fix_micro, obligation.lots) - obligation.margin_micro
+    need = sold_margin(v, obligation, fix_micro) - obligation.margin_micro
     who, reference = obligation.seller, f"obligation:{obligation.number}"
     if need <= 0:
         move(v, (who, MARGIN), (who, CASH), -need, "margin_free", reference)

@@ -1,7 +1,6 @@
-"""Offers: checked, placed as their periods are listed, amended, withdrawn; block offers (MB1-MB4).
+"""Offers as providers send them: checked, entered, amended, withdrawn. What they put into the core is `placing`'s work.
 
-A plain offer is one ask per period in the hour books. An offer with a minimum stays outside them (MB1) until its
-release (MB4); its lots are counted as sold in the core meanwhile, so that RT1 holds.
+An offer has a window, or stands until it is withdrawn; it asks one price, one per period, or one that follows power.
 """
 
 from __future__ import annotations
@@ -9,19 +8,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exchange.domain import money
-from exchange.domain.books import absorb, adjust_sold, close_ask, ensure_book, ensure_capacity
 from exchange.domain.commands import AmendOffer, PlaceOffer, WithdrawOffer
-from exchange.domain.events import Acknowledged, OfferPlaced, OfferSkipped
+from exchange.domain.events import Acknowledged, OfferPlaced
+from exchange.domain.placing import (
+    Plan,
+    change_open,
+    close_block,
+    forget_if_over,
+    place_listed,
+    place_planned,
+    plan_of,
+    power_ticks,
+    take_out,
+)
 from exchange.domain.reasons import Refusal, VenueReason
-from exchange.domain.state import Ask, Offer
-from exchange.domain.units import NS_PER_MINUTE, format_micro
-from matching_core.enums import Kind, Op, Side, TimeInForce
-from matching_core.limits import MAX_PRICE_TICKS, MAX_SELLS_PER_BOOK
+from exchange.domain.state import STANDING_END, Offer
+from exchange.domain.units import format_micro
+from matching_core.limits import MAX_MONEY_MICRO, MAX_PRICE_TICKS, MAX_SELLS_PER_BOOK, MAX_WALK_PERIODS
 
 if TYPE_CHECKING:
     from exchange.domain.venue import Venue
 
 MAX_OFFERS_PER_SITE = 256
+MAX_WATTS = 10**6
+MAX_POWER_PRICE_MICRO = 10**9  # a kWh, either way: power prices may be negative
+DAY_MIN = 24 * 60
 
 
 def price_to_ticks(v: Venue, price_micro: int) -> int:
@@ -40,17 +51,22 @@ def price_to_ticks(v: Venue, price_micro: int) -> int:
 
 
 def window_periods(v: Venue, start_ns: int, end_ns: int) -> tuple[int, int]:
-    """(first period, end period) of a window of whole periods that has not passed; Refusal otherwise."""
+    """(first period, end period) of a window of whole periods that has not passed; end_ns 0 = it has no end."""
     periods = v.periods
     whole = start_ns % periods.period_ns == 0 and end_ns % periods.period_ns == 0
-    if not whole or end_ns <= start_ns or not v.is_time(start_ns) or not v.is_time(end_ns):
+    is_ordered = end_ns == 0 or end_ns > start_ns
+    if not whole or not is_ordered or not v.is_time(start_ns) or not v.is_time(end_ns):
         raise Refusal(
             VenueReason.INVALID_WINDOW, "the window is empty, not of whole periods, or out of range",
             f"start and end on multiples of {v.settings.period_min} minutes",
         )  # fmt: skip
-    first, end = max(0, periods.at(start_ns), periods.first_open(v.state.now_ns)), periods.at(end_ns)
+    first = max(0, periods.at(start_ns), periods.first_open(v.state.now_ns))
+    end = periods.at(end_ns) if end_ns else STANDING_END
     if end <= first:
         raise Refusal(VenueReason.INVALID_WINDOW, "the gates of this window have closed", "offer a later window")
+    if end_ns and end >= STANDING_END:
+        message = "the window ends beyond the last period that has a number"
+        raise Refusal(VenueReason.INVALID_WINDOW, message, "leave the end out: the offer stands until it is withdrawn")
     return first, end
 
 
@@ -66,58 +82,95 @@ def place(v: Venue, command: PlaceOffer) -> None:
         raise Refusal(VenueReason.SALES_STOPPED, "margin is short (HM5)", "deposit money, then offer again")
     family = v.family(command.chip, site.region, command.latency_class, command.power)
     first, end = window_periods(v, command.start_ns, command.end_ns)
-    prices = _prices(v, command, first)
-    if not (0 < command.lots <= v.settings.max_task_lots and 0 < command.min_lots <= command.lots):
-        raise Refusal(VenueReason.INVALID_QTY, "lots must be positive, the minimum no more than the lots")
-    if not (0 < command.min_periods <= end - first) or not 0 <= command.notice_min <= 7 * 24 * 60:
-        raise Refusal(VenueReason.INVALID_WINDOW, "minimum periods or notice do not fit the window")
-    offer = Offer(
-        number=0, participant=command.participant, offer_id=command.offer_id, site=command.site, family=family.number,
-        lots=command.lots, first_period=first, end_period=end, prices_ticks=prices, min_lots=command.min_lots,
-        min_periods=command.min_periods, indivisible_ok=command.indivisible_ok, notice_min=command.notice_min,
-        stamp=0, next_period=first,
-    )  # fmt: skip
-    _check_mix(v, offer)
+    plan = _plan(v, command, end - v.periods.at(command.start_ns), is_standing=end == STANDING_END)
+    offer = _offer(v, command, family.number, first, end, plan)
+    _check_terms(v, offer)
+    _check_prices(v, offer, plan, offer.lots)
     _check_beside(v, offer, offer.lots)
-    listed_end = min(end, v.state.listed_end)
-    _check_placeable(v, offer, range(first, listed_end))
-    offer.number, offer.stamp = v.take_number(), v.take_stamp()
+    _check_placeable(v, offer, range(first, min(end, v.state.listed_end)))
+    offer.number = v.take_number()
     v.state.offers[offer.number] = offer
     v.index_offer(offer)
     v.emit(OfferPlaced(
         offer.participant, offer.offer_id, offer.site, family.chip, family.region, family.latency_class, family.power,
-        offer.lots, end - first, offer.is_block,
+        offer.lots, 0 if offer.is_standing else end - first, offer.is_block,
     ))  # fmt: skip
     place_listed(v, offer)
 
 
-def _prices(v: Venue, command: PlaceOffer, first: int) -> tuple[int, ...]:
-    """Ticks of the whole price, or of each period from `first` on."""
-    if not command.period_prices_micro:
-        return (price_to_ticks(v, command.price_micro),)
-    start = v.periods.at(command.start_ns)
-    if len(command.period_prices_micro) != v.periods.at(command.end_ns) - start:
-        raise Refusal(VenueReason.INVALID_PRICE, "one price per period of the window is needed")
-    return tuple(price_to_ticks(v, price) for price in command.period_prices_micro[first - start :])
+def _offer(v: Venue, command: PlaceOffer, family: int, first: int, end: int, plan: Plan) -> Offer:
+    return Offer(
+        number=0, participant=command.participant, offer_id=command.offer_id, site=command.site, family=family,
+        lots=command.lots, first_period=first, end_period=end, prices_ticks=plan.prices_ticks, min_lots=command.min_lots,
+        min_periods=command.min_periods, indivisible_ok=command.indivisible_ok, notice_min=command.notice_min,
+        next_period=first, start_period=v.periods.at(command.start_ns), standby=command.standby,
+        price_base_micro=plan.base_micro, watts_per_card=plan.watts,
+    )  # fmt: skip
 
 
-def _check_mix(v: Venue, offer: Offer) -> None:
-    """BB1: a task may touch several asks of a site, released ones too (MB4), so its offers of a family share indivisible_ok."""
-    for other in v.offers_of_site(offer.site):
-        if other.family == offer.family and other.indivisible_ok != offer.indivisible_ok:
+def _plan(v: Venue, command: PlaceOffer | AmendOffer, periods: int, *, is_standing: bool) -> Plan:
+    """What is asked: exactly one of a price, a price per period, or base and watts."""
+    prices = command.period_prices_micro
+    if command.watts_per_card or command.price_base_micro:
+        return _power_plan(v, command)
+    if not prices:
+        return Plan((price_to_ticks(v, command.price_micro),))
+    if is_standing:
+        per_day = DAY_MIN // v.settings.period_min
+        if len(prices) != per_day or not any(prices):
             raise Refusal(
-                VenueReason.MIXED_INDIVISIBLE, f"offer {other.offer_id} of this site differs in indivisible_ok",
-                "withdraw it first or use the same flag",
+                VenueReason.INVALID_PRICE, f"a standing offer has {per_day} prices a day, the first from 00:00 UTC on",
+                "0 where nothing is offered, but not throughout",
             )  # fmt: skip
+    elif len(prices) != periods:
+        raise Refusal(VenueReason.INVALID_PRICE, "one price per period of the window is needed")
+    return Plan(tuple(price_to_ticks(v, price) if price or not is_standing else 0 for price in prices))
+
+
+def _power_plan(v: Venue, command: PlaceOffer | AmendOffer) -> Plan:
+    if command.price_micro or command.period_prices_micro:
+        raise Refusal(VenueReason.INVALID_PRICE, "a price that follows power has a base and watts, and nothing else")
+    highest = MAX_PRICE_TICKS * v.settings.tick_micro
+    if not 0 <= command.price_base_micro <= highest or not 0 < command.watts_per_card <= MAX_WATTS:
+        raise Refusal(
+            VenueReason.INVALID_PRICE, f"the base must be 0 or more, the watts of a card 1 to {MAX_WATTS}",
+        )  # fmt: skip
+    return Plan((), command.price_base_micro, command.watts_per_card)
+
+
+def _check_terms(v: Venue, offer: Offer) -> None:
+    if not (0 < offer.lots <= v.settings.max_task_lots and 0 < offer.min_lots <= offer.lots):
+        raise Refusal(VenueReason.INVALID_QTY, "lots must be positive, the minimum no more than the lots")
+    longest = v.settings.horizon_periods if offer.is_standing else offer.end_period - offer.first_period
+    if not 0 < offer.min_periods <= min(longest, MAX_WALK_PERIODS) or not 0 <= offer.notice_min <= 7 * DAY_MIN:
+        raise Refusal(VenueReason.INVALID_WINDOW, "minimum periods or notice do not fit the window")
+    if offer.standby and offer.notice_min:
+        raise Refusal(VenueReason.INVALID_WINDOW, "a standby ask stays past its gate (EM1): it has no notice")
+
+
+def _check_prices(v: Venue, offer: Offer, plan: Plan, lots: int) -> None:
+    """What money can hold; EM4: a standby ask costs at most twice the last fix of grade A or B, if there is one."""
+    highest = power_ticks(v, plan, MAX_POWER_PRICE_MICRO) if plan.watts else max(plan.prices_ticks)
+    if highest * lots * v.value_micro > MAX_MONEY_MICRO // 4:
+        raise Refusal(VenueReason.INVALID_QTY, "price times lots is more than money can hold")
+    fix = v.state.last_firm_fix.get(offer.family)
+    if offer.standby and fix and max(plan.prices_ticks, default=0) * v.settings.tick_micro > 2 * fix.price_micro:
+        message = f"a standby ask costs at most twice the last fix of {format_micro(fix.price_micro)} (EM4)"
+        raise Refusal(VenueReason.INVALID_PRICE, message, f"highest price: {format_micro(2 * fix.price_micro)}")
 
 
 def _check_beside(v: Venue, offer: Offer, lots: int) -> None:
-    """RT1 where nothing is listed yet: beside the site's other live offers, enough attested lots and at most 4 sells."""
+    """RT1 where nothing is listed yet: beside the site's other live offers, enough attested lots and at most 4 sells.
+
+    A standing offer holds nothing in hours that are not listed: it is placed there if there is room by then.
+    """
     site, chip = v.state.sites[offer.site], v.state.families[offer.family - 1].chip
     others = [other for other in v.offers_of_site(offer.site) if other.number != offer.number]
     if len(others) >= MAX_OFFERS_PER_SITE:
         raise Refusal(VenueReason.TOO_MANY_SELLS, f"{len(others)} offers of this site are live", "withdraw some")
-    rivals = [other for other in others if v.state.families[other.family - 1].chip == chip]
+    if offer.is_standing:
+        return
+    rivals = [o for o in others if v.state.families[o.family - 1].chip == chip and not o.is_standing]
     first = max(offer.next_period, v.state.listed_end)
     edges = {first, *(other.first_period for other in rivals)}
     edges |= {edge for item in site.attestations for edge in (item.first_period, item.end_period)}
@@ -141,11 +194,13 @@ def _require_capacity(v: Venue, free_lots: int, lots: int, period: int) -> None:
 
 
 def _check_placeable(v: Venue, offer: Offer, listed: range) -> None:
-    """RT1 and HM4 for the listed periods, read-only."""
-    margin = sum(money.entry_margin(v, offer.family, period, offer.price_ticks(period), offer.lots) for period in listed)
+    """RT1 and HM4 for the listed periods in which it is offered, read-only."""
+    plan = plan_of(offer)
+    priced = {period: ticks for period in listed if (ticks := plan.ticks(v, offer, period)) > 0}
+    margin = sum(money.entry_margin(v, offer.family, period, ticks, offer.lots) for period, ticks in priced.items())
     money.require_cash(v, offer.participant, margin, "entry margin (HM4)")
     site, chip = v.state.sites[offer.site], v.state.families[offer.family - 1].chip
-    for period in listed:
+    for period in priced:
         attested, open_lots, sold = v.capacity_of(site, chip, period)
         _require_capacity(v, attested - open_lots - sold, offer.lots, period)
         if not offer.is_block and len(v.site_asks(offer.site, offer.family, period)) >= MAX_SELLS_PER_BOOK:
@@ -153,108 +208,6 @@ def _check_placeable(v: Venue, offer: Offer, listed: range) -> None:
                 VenueReason.TOO_MANY_SELLS, f"{MAX_SELLS_PER_BOOK} asks of this site are live in {v.periods.code(period)}",
                 "amend one of them instead",
             )  # fmt: skip
-
-
-def place_listed(v: Venue, offer: Offer) -> None:
-    """Places an offer in every listed period it has not been placed in."""
-    end = min(offer.end_period, v.state.listed_end)
-    while offer.next_period < end:
-        period = offer.next_period
-        offer.next_period += 1
-        if v.periods.gate(period) > v.state.now_ns:
-            _place_period(v, offer, period, offer.lots)
-    if not offer.open and offer.next_period >= offer.end_period:
-        v.forget_offer(offer)
-
-
-def _skip(v: Venue, offer: Offer, period: int, reason: str) -> None:
-    v.emit(OfferSkipped(offer.participant, offer.offer_id, v.periods.start(period), reason))
-
-
-def _place_period(v: Venue, offer: Offer, period: int, lots: int) -> None:
-    """One period of an offer: margin, then the ask (which may trade with displayed bids, RT4) or the block's residue."""
-    if v.state.participants[offer.participant].is_stopped:
-        return _skip(v, offer, period, "SALES_STOPPED")
-    ask = Ask(lots, 0)
-    if not money.lock_entry_margin(v, offer, period, ask):
-        return _skip(v, offer, period, "INSUFFICIENT_FUNDS")
-    offer.open[period] = ask
-    ensure_book(v, offer.family, period)
-    chip = v.state.families[offer.family - 1].chip
-    attested, open_lots, sold = ensure_capacity(v, offer.site, chip, period)
-    if attested - open_lots - sold < lots:
-        return _undo(v, offer, period, "CAPACITY")
-    if offer.is_block and not _is_released(v, period):
-        adjust_sold(v, offer, chip, period, lots)
-        v.mark_dirty(offer.family, period)
-        return None
-    return _place_ask(v, offer, period)
-
-
-def _undo(v: Venue, offer: Offer, period: int, reason: str) -> None:
-    ask = offer.open.pop(period)
-    ask.lots = 0
-    money.shrink_entry_margin(v, offer, period, ask)
-    v.mark_residue(offer)
-    _skip(v, offer, period, reason)
-
-
-def release_lead_ns(v: Venue) -> int:
-    """MB4: how long before a period's start residues leave: into the books, or, where never released, at the gate."""
-    return v.periods.gate_ns + max(0, v.settings.release_min) * NS_PER_MINUTE
-
-
-def _is_released(v: Venue, period: int) -> bool:
-    return v.settings.release_min >= 0 and v.periods.start(period) - release_lead_ns(v) <= v.state.now_ns
-
-
-def _place_ask(v: Venue, offer: Offer, period: int) -> None:
-    """Sends the open lots of one period into its book with a new stamp."""
-    ask = offer.open[period]
-    site = v.state.sites[offer.site]
-    ask.order_id = v.take_order_id()
-    v.ask_owner[ask.order_id] = (offer.number, period)
-    expiry = v.periods.start(period) - offer.notice_min * NS_PER_MINUTE
-    has_notice = expiry < v.periods.gate(period)
-    if has_notice and expiry <= v.state.now_ns:
-        v.ask_owner.pop(ask.order_id)
-        return _undo(v, offer, period, "NOTICE")
-    events = v.core_do(
-        Op.NEW, side=Side.SELL, tif=TimeInForce.GTD if has_notice else TimeInForce.GTC, book=v.book(offer.family, period),
-        account=site.account, order_id=ask.order_id, price=offer.price_ticks(period), qty=ask.lots,
-        expiry_ns=expiry if has_notice else 0,
-    )  # fmt: skip
-    if events[0].kind != Kind.ACCEPTED:
-        v.ask_owner.pop(ask.order_id)
-        return _undo(v, offer, period, v.core_reason(events[0]))
-    absorb(v, events)
-    if period in offer.open:
-        v.mark_dirty(offer.family, period)
-    return None
-
-
-def release_blocks(v: Venue, before_ns: int) -> None:
-    """MB4: residues whose release came since before_ns become plain asks (or end at the gate), by offer and period."""
-    lead_ns = release_lead_ns(v)
-    due = range(v.periods.at(before_ns + lead_ns) + 1, v.periods.at(v.state.now_ns + lead_ns) + 1)
-    for number in sorted(v.block_offers):
-        offer = v.state.offers[number]
-        for period in sorted(offer.open.keys() & due if len(due) > len(offer.open) else due):
-            if period in offer.open and not offer.open[period].order_id:
-                _release(v, offer, period)
-        if not offer.open and offer.next_period >= offer.end_period:
-            v.forget_offer(offer)
-
-
-def _release(v: Venue, offer: Offer, period: int) -> None:
-    v.mark_residue(offer)
-    if v.periods.gate(period) <= v.state.now_ns:
-        close_ask(v, offer.number, period, "gate")
-        return
-    if v.state.participants[offer.participant].is_stopped:
-        return  # stopped in this very tick (HM5): it leaves with his other asks
-    adjust_sold(v, offer, v.state.families[offer.family - 1].chip, period, -offer.open[period].lots)
-    _place_ask(v, offer, period)
 
 
 def _live_offer(v: Venue, participant: str, offer_id: str) -> Offer:
@@ -273,48 +226,69 @@ def withdraw(v: Venue, command: WithdrawOffer) -> None:
 def withdraw_unsold(v: Venue, offer: Offer, reason: str) -> None:
     """Takes every open period of an offer out, and never places the rest."""
     offer.next_period = offer.end_period
+    offer.unpriced.clear()
+    close_block(v, offer)
     for period in sorted(offer.open):
-        _take_out(v, offer, period, reason)
-    if offer.number in v.state.offers and not offer.open:
-        v.forget_offer(offer)
-
-
-def _take_out(v: Venue, offer: Offer, period: int, reason: str) -> None:
-    """One open period leaves the market: its ask is canceled, or its residue's capacity freed."""
-    ask = offer.open[period]
-    if ask.order_id:
-        v.core_do(Op.CANCEL, account=v.state.sites[offer.site].account, order_id=ask.order_id)
-    else:
-        adjust_sold(v, offer, v.state.families[offer.family - 1].chip, period, -ask.lots)
-    close_ask(v, offer.number, period, reason)
+        take_out(v, offer, period, reason)
+    forget_if_over(v, offer)
 
 
 def amend(v: Venue, command: AmendOffer) -> None:
-    """AmendOffer: unsold periods are taken out and placed anew where price or lots differ (they lose their stamp)."""
+    """AmendOffer: unsold periods whose price or lots differ get the new ones and lose their place (RT8).
+
+    Periods past their gate keep what they have.
+    """
     offer = _live_offer(v, command.participant, command.offer_id)
-    ticks = price_to_ticks(v, command.price_micro)
+    plan = _plan(v, command, offer.end_period - offer.start_period, is_standing=offer.is_standing)
+    if bool(plan.watts) != offer.follows_power:
+        raise Refusal(VenueReason.INVALID_PRICE, "a price that follows power stays so, and another one does not become it")
     if not offer.min_lots <= command.lots <= v.settings.max_task_lots:
         raise Refusal(VenueReason.INVALID_QTY, "lots must be positive and not below the minimum")
-    changed = [p for p in sorted(offer.open) if (offer.open[p].lots, offer.price_ticks(p)) != (command.lots, ticks)]
-    _check_amended(v, offer, command.lots, ticks, changed)
+    _check_prices(v, offer, plan, command.lots)
+    wanted = _changed_periods(v, offer, plan, command.lots)
+    _check_amended(v, offer, command.lots, wanted)
     v.emit(Acknowledged("AmendOffer", command.offer_id))
-    pending, offer.next_period = offer.next_period, -1  # keeps the offer while all of it is out, or sold at once
-    for period in changed:
-        _take_out(v, offer, period, "amended")
-    offer.lots, offer.prices_ticks = command.lots, (ticks,)
-    for period in changed:
-        _place_period(v, offer, period, command.lots)
-    offer.next_period = pending
-    if offer.number in v.state.offers and not offer.open and offer.next_period >= offer.end_period:
-        v.forget_offer(offer)
+    entered = _entered_periods(v, offer, plan)
+    offer.lots, offer.prices_ticks = command.lots, plan.prices_ticks
+    offer.price_base_micro, offer.watts_per_card = plan.base_micro, plan.watts
+    _apply_amended(v, offer, wanted, entered)
 
 
-def _check_amended(v: Venue, offer: Offer, lots: int, ticks: int, changed: list[int]) -> None:
+def _changed_periods(v: Venue, offer: Offer, plan: Plan, lots: int) -> dict[int, tuple[int, int]]:
+    """(lots, ticks) of the open periods that change; ticks 0 = not offered any more."""
+    wanted = {}
+    for period, ask in sorted(offer.open.items()):
+        ticks = plan.ticks(v, offer, period)
+        if v.periods.gate(period) > v.state.now_ns and (ask.lots, ask.price_ticks) != (lots, ticks):
+            wanted[period] = (lots, ticks)
+    return wanted
+
+
+def _entered_periods(v: Venue, offer: Offer, plan: Plan) -> list[int]:
+    """Listed periods that were not offered, and are under a new plan."""
+    before = plan_of(offer)
+    ahead = range(max(offer.first_period, v.periods.first_open(v.state.now_ns)), min(offer.next_period, offer.end_period))
+    closed = [p for p in ahead if p not in offer.open and before.ticks(v, offer, p) == 0]
+    return [period for period in closed if plan.ticks(v, offer, period) > 0]
+
+
+def _apply_amended(v: Venue, offer: Offer, wanted: dict[int, tuple[int, int]], entered: list[int]) -> None:
+    offer.is_kept = True
+    for period in [period for period, (_, ticks) in wanted.items() if not ticks]:
+        del wanted[period]
+        take_out(v, offer, period, "paused")
+    change_open(v, offer, wanted)
+    for period in entered:
+        place_planned(v, offer, period, plan_of(offer))
+    offer.is_kept = False
+    forget_if_over(v, offer)
+
+
+def _check_amended(v: Venue, offer: Offer, lots: int, wanted: dict[int, tuple[int, int]]) -> None:
     site, chip = v.state.sites[offer.site], v.state.families[offer.family - 1].chip
-    need = sum(money.entry_margin(v, offer.family, period, ticks, lots) for period in changed)
-    have = sum(offer.open[period].margin_micro for period in changed)
-    money.require_cash(v, offer.participant, need - have, "entry margin (HM4)")
-    for period in changed:
+    money.require_cash(v, offer.participant, money.more_margin(v, offer, wanted), "entry margin (HM4)")
+    for period, (_, ticks) in wanted.items():
         attested, open_lots, sold = v.capacity_of(site, chip, period)
-        _require_capacity(v, attested - open_lots - sold + offer.open[period].lots, lots, period)
+        if ticks:
+            _require_capacity(v, attested - open_lots - sold + offer.open[period].lots, lots, period)
     _check_beside(v, offer, lots)

@@ -1,18 +1,23 @@
-"""Plain bids in one book (RT3): placed, amended, canceled. Sells come as offers."""
+"""Plain bids in one book (RT3): placed, amended, canceled. Sells come as offers.
+
+No firm trades with itself (ST0): a bid that would meet an ask of its own firm ends there, an ask takes such a bid out.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from exchange.domain import money
+from exchange.domain.better import task_of
 from exchange.domain.books import absorb, ensure_book
 from exchange.domain.commands import AmendOrder, CancelOrder, PlaceOrder
 from exchange.domain.events import OrderChanged
 from exchange.domain.offers import price_to_ticks
 from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Bid
-from exchange.domain.tasks import drain_beside
-from matching_core.enums import Kind, Op, Side, TimeInForce
+from exchange.domain.task_terms import check_task
+from exchange.domain.tasks import drain_beside, enter, take_back
+from matching_core.enums import Kind, Op, Side, StpMode, TimeInForce
 from matching_core.limits import MAX_MONEY_MICRO, MAX_QTY_LOTS
 
 if TYPE_CHECKING:
@@ -29,6 +34,9 @@ def place(v: Venue, command: PlaceOrder) -> None:
         raise Refusal(VenueReason.INVALID_SHAPE, f"side {command.side[:10]!r}: plain orders are buys", hint)
     family, period = v.open_instrument(command.instrument)
     ticks = price_to_ticks(v, command.price_micro)
+    if command.or_better:
+        place_better(v, command)
+        return
     if not 0 < command.lots <= MAX_QTY_LOTS or ticks * command.lots * v.value_micro > MAX_MONEY_MICRO // 4:
         raise Refusal(VenueReason.INVALID_QTY, f"{command.lots} lots is not positive, or too large")
     if command.tif not in ("GTC", "GTD", "IOC", "FOK"):
@@ -37,8 +45,7 @@ def place(v: Venue, command: PlaceOrder) -> None:
         command.expiry_ns == 0 or v.state.now_ns < command.expiry_ns and v.is_time(command.expiry_ns)
     ):
         raise Refusal(VenueReason.INVALID_WINDOW, "GTD needs an expiry ahead, other orders none")
-    if (command.participant, command.client_order_id) in v.bid_ids:
-        raise Refusal(VenueReason.DUPLICATE_ID, f"order {command.client_order_id} is live already")
+    _require_new_id(v, command)
     if v.core.n_orders >= v.core.max_orders:
         raise Refusal(VenueReason.VENUE_FULL, f"{v.core.n_orders} orders rest already", "try again when some have ended")
     notional = ticks * command.lots * v.value_micro
@@ -48,12 +55,30 @@ def place(v: Venue, command: PlaceOrder) -> None:
     _send(v, command, buyer, family, period, ticks)
 
 
+def _require_new_id(v: Venue, command: PlaceOrder) -> None:
+    """An id stands for one live order: a plain bid, or one that takes better and waits as a task."""
+    key = (command.participant, command.client_order_id)
+    number = v.task_numbers.get(key)
+    if key in v.bid_ids or (number is not None and not v.state.tasks[number].task.access_region):
+        raise Refusal(VenueReason.DUPLICATE_ID, f"order {command.client_order_id} is live already")
+
+
+def place_better(v: Venue, command: PlaceOrder) -> None:
+    """RT3: a buy that takes better too, anywhere in its region, enters as a bulk task of one period."""
+    if command.tif not in ("GTC", "IOC") or command.expiry_ns:
+        raise Refusal(VenueReason.INVALID_SHAPE, "an order that takes better is GTC or IOC", "or submit a bulk task")
+    _require_new_id(v, command)
+    task = task_of(command, v.periods)
+    check_task(v, task, is_order=True)
+    enter(v, task)
+
+
 def _send(v: Venue, command: PlaceOrder, buyer, family: int, period: int, ticks: int) -> None:
     book = ensure_book(v, family, period)
     order_id = v.take_order_id()
     events = v.core_do(
         Op.NEW, side=Side.BUY, tif=TimeInForce[command.tif], book=book, account=buyer.account, order_id=order_id,
-        price=ticks, qty=command.lots, expiry_ns=command.expiry_ns,
+        price=ticks, qty=command.lots, expiry_ns=command.expiry_ns, stp=StpMode.CANCEL_NEWEST,
     )  # fmt: skip
     accepted = events[0]
     assert accepted.kind == Kind.ACCEPTED, accepted
@@ -113,7 +138,11 @@ def _report_amend(v: Venue, bid: Bid, before, events) -> None:
 
 
 def cancel(v: Venue, command: CancelOrder) -> None:
-    """CancelOrder: the rest leaves the book and its hold is freed."""
+    """CancelOrder: the rest leaves the book and its hold is freed; also of an order that takes better."""
+    key = (command.participant, command.client_order_id)
+    if key not in v.bid_ids and key in v.task_numbers and not v.state.tasks[v.task_numbers[key]].task.access_region:
+        take_back(v, v.state.tasks[v.task_numbers[key]])
+        return
     bid = _live_bid(v, command.participant, command.client_order_id)
     account = v.state.participants[command.participant].account
     absorb(v, v.core_do(Op.CANCEL, account=account, order_id=bid.order_id))

@@ -5,15 +5,19 @@ Indicative only: older waiting tasks are tried before a new one enters (RT5), an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 from exchange.domain import money
 from exchange.domain.commands import Task
-from exchange.domain.events import NOT_EXPLAINED, Explanation
-from exchange.domain.explain import explain
-from exchange.domain.routing import BulkPlan, Candidate, best_block, best_bulk, eligible_families
-from exchange.domain.tasks import check_task, make_entry
+from exchange.domain.events import NOT_EXPLAINED, Explanation, FilledPart
+from exchange.domain.explain import as_of_now, explain_task, find, first_of
+from exchange.domain.fills import Bought, parts_of
+from exchange.domain.instrument import book_id
+from exchange.domain.task_terms import check_task
+from matching_core.enums import OrderFlag
+from matching_core.views import Route, RoutePart
 
 if TYPE_CHECKING:
     from exchange.domain.venue import Venue
@@ -27,7 +31,7 @@ class Quote:
     hold_micro: int  # what entering it would hold (HM1)
     free_micro: int  # the buyer's free cash now
     fills: bool  # for bulk: at least a part
-    site: str  # "" where a bulk task would use several
+    site: str  # "" where it would use several
     instrument: str  # of the first period
     start_ns: int
     lot_periods: int
@@ -35,6 +39,7 @@ class Quote:
     moving_micro: int
     fee_micro: int
     explanation: Explanation  # empty where it fills
+    parts: tuple[FilledPart, ...] = ()  # what it would buy, as a fill would tell it
 
     @property
     def total_micro(self) -> int:
@@ -46,34 +51,55 @@ def preview(v: Venue, task: Task) -> Quote:
     """The quote of a task; Refusal where SubmitTask would refuse it for what it says."""
     v.require_tradable()
     check_task(v, task)
-    entry = make_entry(v, task)
-    families = eligible_families(v, task)
-    if task.shape == "bulk":
-        plan = best_bulk(v, entry, families)
-        found = None if plan is None else _of_plan(v, plan)
-    else:
-        candidate = best_block(v, task, families, entry.budget_micro)
-        found = None if candidate is None else _of_candidate(v, task, candidate)
-    site, instrument, start_ns, lot_periods, compute, moving = found or ("", "", 0, 0, 0, 0)
+    fee_ppm, budget = v.lane_fee_ppm(task.lane), money.task_budget(task, v.settings)
+    now = as_of_now(v, task)
+    found = find(v, now)
+    sites = {part.account: None for part in found.parts} if found else {}
+    compute = found.compute_micro if found else 0
     return Quote(
-        budget_micro=entry.budget_micro,
-        hold_micro=money.with_fee(entry.fee_ppm, entry.budget_micro),
+        budget_micro=budget,
+        hold_micro=money.with_fee(fee_ppm, budget),
         free_micro=money.balance(v, task.participant, money.CASH),
-        fills=found is not None, site=site, instrument=instrument, start_ns=start_ns, lot_periods=lot_periods,
-        compute_micro=compute, moving_micro=moving, fee_micro=money.fee_micro(entry.fee_ppm, compute),
-        explanation=NOT_EXPLAINED if found else explain(v, entry),
-    )  # fmt: skip
+        fills=found is not None,
+        site=_site(v, next(iter(sites))) if len(sites) == 1 else "",
+        instrument=v.instrument_code(*first_of(found)) if found else "",
+        start_ns=v.periods.start(first_of(found)[1]) if found else 0,
+        lot_periods=found.lot_periods if found else 0,
+        compute_micro=compute,
+        moving_micro=found.moving_micro if found else 0,
+        fee_micro=money.fee_micro(fee_ppm, compute),
+        explanation=NOT_EXPLAINED if found else explain_task(v, now),
+        parts=_parts(v, task, found) if found else (),
+    )
 
 
-def _of_candidate(v: Venue, task: Task, found: Candidate) -> tuple[str, str, int, int, int, int]:
-    instrument = v.instrument_code(found.eligible.family, found.start)
-    lot_periods = found.eligible.lots * task.periods
-    return found.site, instrument, v.periods.start(found.start), lot_periods, found.compute_micro, found.moving_micro
+def _site(v: Venue, account: int) -> str:
+    return v.state.accounts[account].removeprefix("site:")
 
 
-def _of_plan(v: Venue, plan: BulkPlan) -> tuple[str, str, int, int, int, int]:
-    sites = {leg.site for leg in plan.legs}
-    first = min(plan.legs, key=lambda leg: leg.period)
-    instrument = v.instrument_code(first.eligible.family, first.period)
-    site = sites.pop() if len(sites) == 1 else ""
-    return site, instrument, v.periods.start(first.period), plan.lot_periods, plan.compute_micro, plan.moving_micro
+def _parts(v: Venue, task: Task, found: Route) -> tuple[FilledPart, ...]:
+    """As a fill would tell them."""
+    bought: dict[tuple[str, int, bool], dict[int, Bought]] = {}
+    is_bulk = task.shape == "bulk"
+    for part, period in zip(found.parts, found.periods, strict=True) if is_bulk else product(found.parts, found.periods):
+        periods = bought.setdefault((_site(v, part.account), part.family, part.block_id != 0), {})
+        at = periods.setdefault(period, Bought())
+        at.lots += part.lots
+        at.cost_micro += _cost(v, task, part, period)
+    parts = parts_of(v, bought)
+    # an emergency task pays for parts of an hour (EM2)
+    return (replace(parts[0], cost_micro=found.compute_micro),) if len(parts) == 1 else parts
+
+
+def _cost(v: Venue, task: Task, part: RoutePart, period: int) -> int:
+    """Of a part in one period: of the one ask that is meant, of the block offer, or up the site's asks."""
+    if part.ask_id:
+        return v.core.order(part.ask_id).price * part.lots * v.value_micro
+    if part.block_id:
+        return v.state.offers[v.block_owner[part.block_id]].price_ticks(period) * part.lots * v.value_micro
+    cost, left = 0, part.lots
+    for ticks, there, order_id in v.core.site_asks(part.account, book_id(part.family, period)):
+        if task.checkpoint == "hourly" or v.core.order(order_id).flags & OrderFlag.INDIVISIBLE:
+            cost += ticks * min(left, there) * v.value_micro
+            left -= min(left, there)
+    return cost

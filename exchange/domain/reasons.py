@@ -40,7 +40,7 @@ class VenueReason(IntEnum):
     TOO_MANY_WAITING = 30  # RT8
     INSUFFICIENT_FUNDS = 31
     SALES_STOPPED = 32  # HM5: the provider's margin is short
-    MIXED_INDIVISIBLE = 33  # BB1: a site's offers in one family must agree on indivisible_ok
+    MIXED_INDIVISIBLE = 33  # not given any more: asks of one site may differ in indivisible_ok
     INVALID_READING = 34
     NOT_DUE = 35  # settlement before the window's end, out of order, or again
     INVALID_BUDGET = 36

@@ -33,18 +33,20 @@ def run(v: Venue, command: SettlePeriod) -> None:
     if period < state.settled_end or any(state.settled_end <= p < period for p in v.obligations_of_period):
         raise Refusal(VenueReason.NOT_DUE, "this period is settled, or an earlier one is not")
     cures = make_up.find(v, period)
-    lines = _lines(v, period, cures)
-    covers = _covers(v, lines)
+    decided = _lines(v, period, cures)
+    payers = [payer for _, _, payer in decided]
+    lines = [(due, line) for due, line, _ in decided]
+    covers = _covers(v, lines, payers)
     for due, line in lines:
         _post(v, due, line)
     totals = [0, 0, 0]
-    for (due, line), cover in zip(lines, covers, strict=True):
+    for (due, line), payer, cover in zip(lines, payers, covers, strict=True):
         damages = line.damages_micro - cover.cut_micro
-        _post_damages(v, due, cover)
+        _post_damages(v, due, payer, cover)
         for place, amount in enumerate((line.paid_micro, line.refund_micro, damages)):
             totals[place] += amount
         _close(v, due, line, damages, cover.cut_micro)
-    _free_margins(v, lines, covers)
+    _free_margins(v, lines, payers, covers)
     for due, line in lines:
         if line.made_up_lots:
             make_up.carry(v, due, line, cures[due.number].period)
@@ -58,8 +60,8 @@ def run(v: Venue, command: SettlePeriod) -> None:
         money.top_up(v, seller)
 
 
-def _lines(v: Venue, period: int, cures: dict[int, make_up.Cure]) -> list[tuple[Obligation, Line]]:
-    """Every line this period decides, by lease in order of its first obligation."""
+def _lines(v: Venue, period: int, cures: dict[int, make_up.Cure]) -> list[tuple[Obligation, Line, str]]:
+    """Every line this period decides and who owes its damages, by lease in order of its first obligation."""
     state = v.state
     leases: dict[int, None] = {}
     for number in sorted(v.obligations_of_period.get(period, ())):
@@ -73,7 +75,8 @@ def _lines(v: Venue, period: int, cures: dict[int, make_up.Cure]) -> list[tuple[
             lease_number, period, first.checkpoint, first.on_break, facts, first.lease_lots, first.lease_moving_micro,
         )  # fmt: skip
         by_number = {due.number: due for due in dues}
-        result += [(by_number[line.obligation], line) for line in settlement.settle(lease)]
+        payers = settlement.blamed(lease)
+        result += [(by_number[line.obligation], line, payers[line.obligation]) for line in settlement.settle(lease)]
     return result
 
 
@@ -102,7 +105,7 @@ def _due(v: Venue, due: Obligation, period: int, cures: dict[int, make_up.Cure])
         cost_micro=due.cost_micro, fee_micro=due.fee_micro, moving_micro=due.moving_micro,
         price_per_lot_micro=due.price_ticks * v.value_micro, ref_per_lot_micro=_per_lot(v, ref_micro),
         cap_per_lot_micro=_per_lot(v, max(price_micro, due.fix_at_trade_micro)), lambda_ppm=lambda_ppm(v, due),
-        made_up_lots=cures[due.number].lots if due.number in cures else 0,
+        made_up_lots=cures[due.number].lots if due.number in cures else 0, seller=due.seller, site=due.site,
     )  # fmt: skip
 
 
@@ -127,23 +130,24 @@ def reference_price(v: Venue, due: Obligation) -> int:
     return ref
 
 
-def _covers(v: Venue, lines: list[tuple[Obligation, Line]]) -> list[Cover]:
+def _covers(v: Venue, lines: list[tuple[Obligation, Line]], payers: list[str]) -> list[Cover]:
     """HM6 for this run, claim by claim in the order of the lines."""
-    margins: dict[int, int] = {}
+    margins: dict[tuple[int, str], int] = {}
     payouts: dict[str, int] = {}
     for due, line in lines:
-        margins[due.lease] = margins.get(due.lease, 0) + due.margin_micro
+        margins[due.lease, due.seller] = margins.get((due.lease, due.seller), 0) + due.margin_micro
         payouts[due.seller] = payouts.get(due.seller, 0) + _host_part(v, due, line)
     sources = {name: Sources(payout, money.balance(v, name, BOND)) for name, payout in payouts.items()}
-    claims = [(due.seller, due.lease, line.damages_micro) for due, line in lines]
+    claims = [(payer, due.lease, line.damages_micro) for (due, line), payer in zip(lines, payers, strict=True)]
     return settlement.waterfall(claims, margins, sources, money.balance(v, "fund", CASH))
 
 
-def _free_margins(v: Venue, lines: list[tuple[Obligation, Line]], covers: list[Cover]) -> None:
+def _free_margins(v: Venue, lines: list[tuple[Obligation, Line]], payers: list[str], covers: list[Cover]) -> None:
     """What the settled obligations' margins did not have to pay is free again."""
     left: dict[str, int] = {}
-    for (due, _), cover in zip(lines, covers, strict=True):
-        left[due.seller] = left.get(due.seller, 0) + due.margin_micro - cover.margin_micro
+    for (due, _), payer, cover in zip(lines, payers, covers, strict=True):
+        left[due.seller] = left.get(due.seller, 0) + due.margin_micro
+        left[payer] = left.get(payer, 0) - cover.margin_micro
     for name in sorted(left):
         money.move(v, (name, MARGIN), (name, CASH), left[name], "margin_free", "settlement")
 
@@ -173,7 +177,9 @@ def _post(v: Venue, due: Obligation, line: Line) -> None:
     for (name, _), amount in zip(shares, parts, strict=True):
         money.move(v, buyer, (name, CASH), amount, "share", reference)
     money.move(v, buyer, (due.seller, CASH), host, "payout", reference)
-    money.move(v, buyer, ("exchange", CASH), line.fee_micro, "exchange_fee", reference)
+    standby = div_floor(line.fee_micro, 2) if due.is_standby else 0  # EM5
+    money.move(v, buyer, ("exchange", CASH), line.fee_micro - standby, "exchange_fee", reference)
+    money.move(v, buyer, (due.seller, CASH), standby, "standby_fee", reference)
     moving = _shares(v, due, "moving")
     parts, network = settlement.split_shares(line.moving_micro, [ppm for _, ppm in moving])
     for (name, _), amount in zip(moving, parts, strict=True):
@@ -182,12 +188,12 @@ def _post(v: Venue, due: Obligation, line: Line) -> None:
     money.move(v, buyer, (due.buyer, CASH), line.refund_micro, "refund", reference)
 
 
-def _post_damages(v: Venue, due: Obligation, cover: Cover) -> None:
+def _post_damages(v: Venue, due: Obligation, payer: str, cover: Cover) -> None:
     """Damages go to the buyer, layer by layer (HM6)."""
     reference, to_buyer = f"obligation:{due.number}", (due.buyer, CASH)
-    money.move(v, (due.seller, MARGIN), to_buyer, cover.margin_micro, "damages", reference)
-    money.move(v, (due.seller, CASH), to_buyer, cover.payout_micro, "damages", reference)
-    money.move(v, (due.seller, BOND), to_buyer, cover.bond_micro, "damages", reference)
+    money.move(v, (payer, MARGIN), to_buyer, cover.margin_micro, "damages", reference)
+    money.move(v, (payer, CASH), to_buyer, cover.payout_micro, "damages", reference)
+    money.move(v, (payer, BOND), to_buyer, cover.bond_micro, "damages", reference)
     money.move(v, ("fund", CASH), to_buyer, cover.fund_micro, "damages", reference)
 
 

@@ -10,7 +10,11 @@ from exchange.domain.units import PPM, div_ceil, div_floor
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One obligation of a lease. accepted_lots is what counts as delivered (RD1); None = its period is still ahead."""
+    """One obligation of a lease. accepted_lots is what counts as delivered (RD1); None = its period is still ahead.
+
+    cost_micro is lots x price_per_lot, but less where only twelfths of a running period were bought (EM2): what is owed
+    per lot then is that part of it.
+    """
 
     number: int
     period: int
@@ -24,6 +28,8 @@ class Due:
     cap_per_lot_micro: int  # BB4: max(price, fix at trade)
     lambda_ppm: int
     made_up_lots: int = 0  # BB2: of the failed ones, delivered in a later period instead
+    seller: str = ""  # a spread block has two sites, of one seller or of two
+    site: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,10 @@ class Line:
 
 
 def lost_lots(lease: Lease) -> dict[int, int]:
-    """BB3: lots lost per obligation number, given what failed in the period being settled."""
+    """BB3: lots lost per obligation number, given what failed in the period being settled.
+
+    Of a spread block that is abandoned, the site that delivered keeps the pay of this period (BB5); later ones are void.
+    """
     now = [due for due in lease.dues if due.period == lease.period]
     failed = {due.number: lots for due in now if (lots := due.lots - (due.accepted_lots or 0) - due.made_up_lots) > 0}
     if not failed:
@@ -66,8 +75,18 @@ def lost_lots(lease: Lease) -> dict[int, int]:
     if lease.checkpoint == "none":
         return {due.number: due.lots - due.made_up_lots for due in lease.dues}
     if lease.on_break == "abandon":
-        return {due.number: due.lots - due.made_up_lots for due in lease.dues if due.period >= lease.period}
+        broke = {(due.seller, due.site) for due in now if due.number in failed}
+        here = [due for due in now if (due.seller, due.site) in broke]
+        gone = [due for due in lease.dues if due.period > lease.period or due in here]
+        return {due.number: due.lots - due.made_up_lots for due in gone}
     return failed
+
+
+def blamed(lease: Lease) -> dict[int, str]:
+    """Who owes the damages of each obligation: its seller, but where he did not fail, the first who did (spread)."""
+    now = [due for due in lease.dues if due.period == lease.period]
+    broke = [due.seller for due in now if due.lots > (due.accepted_lots or 0) + due.made_up_lots]
+    return {due.number: due.seller if not broke or due.seller in broke else broke[0] for due in lease.dues}
 
 
 def settle(lease: Lease) -> list[Line]:
@@ -89,7 +108,8 @@ def settle(lease: Lease) -> list[Line]:
 
 def _line(due: Due, lost: int, lease: Lease) -> Line:
     kept = due.lots - lost - due.made_up_lots
-    paid, carried = kept * due.price_per_lot_micro, due.made_up_lots * due.price_per_lot_micro
+    paid = div_floor(due.cost_micro * kept, due.lots)
+    carried = div_floor(due.cost_micro * (kept + due.made_up_lots), due.lots) - paid
     fee = div_floor(due.fee_micro * kept, due.lots)
     carried_fee = div_floor(due.fee_micro * (kept + due.made_up_lots), due.lots) - fee
     refund = due.cost_micro - paid - carried + due.fee_micro - fee - carried_fee
@@ -109,9 +129,10 @@ def _status(due: Due, lost: int) -> str:
 def _damages(due: Due, lost: int) -> int:
     """BB4 without the part for moving data: rising price on everything lost, lambda on what failed, capped."""
     failed = min(lost, due.lots - due.accepted_lots - due.made_up_lots) if due.accepted_lots is not None else 0
-    rise = lost * max(0, due.ref_per_lot_micro - due.price_per_lot_micro)
-    penalty = div_ceil(due.lambda_ppm * failed * due.price_per_lot_micro, PPM)
-    return min(rise + penalty, lost * due.cap_per_lot_micro)
+    full_micro = due.lots * due.price_per_lot_micro  # what the whole period costs
+    rise = div_floor(lost * max(0, due.ref_per_lot_micro - due.price_per_lot_micro) * due.cost_micro, full_micro)
+    penalty = div_ceil(due.lambda_ppm * failed * due.cost_micro, PPM * due.lots)
+    return min(rise + penalty, div_floor(lost * due.cap_per_lot_micro * due.cost_micro, full_micro))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +155,9 @@ class Cover:
 
 
 def waterfall(
-    claims: list[tuple[str, int, int]], margins: dict[int, int], sources: dict[str, Sources], fund_micro: int
+    claims: list[tuple[str, int, int]], margins: dict[tuple[int, str], int], sources: dict[str, Sources], fund_micro: int
 ) -> list[Cover]:
-    """HM6 for one run: claims (provider, lease, damages owed) in order, margins by lease; covers in the same order.
+    """HM6 for one run: claims (provider, lease, damages owed) in order, margins by lease and provider; covers in order.
 
     A claim draws on its lease's margin, then the provider's pay of this run, then his bond; what is left of all
     claims shares the fund pro rata, rounded down, and the rest is cut.
@@ -145,8 +166,8 @@ def waterfall(
     purses = {name: [item.payout_micro, item.bond_micro] for name, item in sources.items()}
     drawn = []
     for provider, lease, owed in claims:
-        margin = min(owed, margin_left[lease])
-        margin_left[lease] -= margin
+        margin = min(owed, margin_left[lease, provider])
+        margin_left[lease, provider] -= margin
         payout = min(owed - margin, purses[provider][0])
         purses[provider][0] -= payout
         bond = min(owed - margin - payout, purses[provider][1])

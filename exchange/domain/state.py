@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from exchange.domain.catalogue import Catalogue
 from exchange.domain.commands import SetTariff, SetVenue, Task
 from exchange.domain.events import NOT_EXPLAINED, Explanation
-from exchange.domain.instrument import Family
+from exchange.domain.instrument import PERIOD_BITS, Family
 
 SYSTEM_ACCOUNTS = ("outside", "exchange", "network", "fund")  # core accounts 0-3
+STANDING_END = (1 << PERIOD_BITS) - 1  # end_period of offers that stand until they are withdrawn
 
 
 @dataclass(slots=True)
@@ -19,6 +20,7 @@ class Participant:
     firm: int
     alpha_ppm: int  # 0 = the venue's
     is_stopped: bool = False  # HM5: margin short, no new sales
+    may_use_emergency: bool = False  # EM5
 
 
 @dataclass(slots=True)
@@ -66,6 +68,7 @@ class Ask:
 
     lots: int
     margin_micro: int  # entry margin locked for it (HM4)
+    price_ticks: int
     order_id: int = 0
 
 
@@ -81,42 +84,60 @@ class Offer:
     lots: int
     first_period: int
     end_period: int
-    prices_ticks: tuple[int, ...]  # one, or one per period
+    prices_ticks: tuple[int, ...]  # one, one per period of its window, or of a day; 0 = not offered, () = follows power
     min_lots: int
     min_periods: int
     indivisible_ok: bool
     notice_min: int
-    stamp: int
     next_period: int  # first period not placed yet
+    start_period: int = 0  # where its window began, its first_period is the first whose gate was ahead at its entry
+    standby: bool = False  # EM1
+    price_base_micro: int = 0
+    watts_per_card: int = 0
+    block_id: int = 0  # the core's number of its block offer; 0 = none there
+    block_end: int = 0  # where the core's window ends (exclusive)
     open: dict[int, Ask] = field(default_factory=dict)
+    unpriced: set[int] = field(default_factory=set)  # listed, but no power price is known yet
+    is_kept: bool = False  # while a command changes it: it may be sold out and still have periods to place
 
     @property
     def is_block(self) -> bool:
         """Whether it has a minimum and stays outside the books (MB1)."""
         return self.min_lots > 1 or self.min_periods > 1
 
+    @property
+    def is_standing(self) -> bool:
+        """Whether it goes on until it is withdrawn."""
+        return self.end_period == STANDING_END
+
+    @property
+    def follows_power(self) -> bool:
+        """Whether its price is made from the power price of each period."""
+        return self.watts_per_card > 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it is open or to come."""
+        return not self.open and not self.unpriced and self.next_period >= self.end_period and not self.is_kept
+
     def price_ticks(self, period: int) -> int:
-        """Ask price of one period."""
-        return self.prices_ticks[0 if len(self.prices_ticks) == 1 else period - self.first_period]
+        """Ask price of one period: that of what is open, else as its plan says; 0 = not offered, or not known yet."""
+        if period in self.open:
+            return self.open[period].price_ticks
+        if len(self.prices_ticks) < 2:
+            return self.prices_ticks[0] if self.prices_ticks else 0
+        place = period % len(self.prices_ticks) if self.is_standing else period - self.start_period
+        return self.prices_ticks[place]
 
 
 @dataclass(slots=True)
 class TaskEntry:
-    """A task that waits, and what it has bought so far (bulk)."""
+    """A task that waits, in the participant's words; what it has bought and holds so far is the core's."""
 
-    number: int
+    number: int  # the core's
     task: Task
-    stamp: int
     entered_ns: int
-    budget_micro: int
-    fee_ppm: int
-    held_micro: int  # what is still held for it
-    dies_ns: int  # first moment at which it can no longer fill
-    filled: int = 0  # lot-periods (bulk)
-    spent_micro: int = 0  # compute and moving
-    notional_micro: int = 0  # compute only: base of the fee
-    fee_micro: int = 0
-    moved: set[str] = field(default_factory=set)  # host regions that have the data already (bulk)
+    tariff: int  # the version of its entry: the core keeps its fee, and its trades are stamped with it
     why: Explanation = NOT_EXPLAINED  # as told at entry
 
 
@@ -168,6 +189,7 @@ class Obligation:
     lease_moving_micro: int
     ref_micro: int = 0  # BB6, fixed when its period was settled but the lease could not be decided yet; 0 = not yet
     instead_of: int = 0  # BB2: the obligation whose failed lots this one makes up; 0 = traded
+    is_standby: bool = False  # EM5: sold by a standby ask in the emergency lane
     reading: Reading = field(default_factory=Reading)
 
 
@@ -197,12 +219,12 @@ class State:
     tasks: dict[int, TaskEntry] = field(default_factory=dict)  # waiting ones
     bids: dict[int, Bid] = field(default_factory=dict)
     obligations: dict[int, Obligation] = field(default_factory=dict)  # not settled yet
-    dirty: dict[int, set[int]] = field(default_factory=dict)  # RT4: family -> periods with a new or better ask
     fixes: dict[int, Fix] = field(default_factory=dict)  # by book, kept until the period is settled
     last_fix: dict[int, Fix] = field(default_factory=dict)  # by family
     last_firm_fix: dict[int, Fix] = field(default_factory=dict)  # by family, grade A or B only
+    power_prices: dict[str, dict[int, int]] = field(default_factory=dict)  # region -> period -> micro-yuan per kWh
+    emergency_books: set[int] = field(default_factory=set)  # EM1: those that live on behind their gate
     listed_end: int = 0  # first period not listed yet
     settled_end: int = 0  # first period not settled yet
     next_order_id: int = 1
-    next_number: int = 1  # offers, tasks, obligations
-    next_stamp: int = 1
+    next_number: int = 1  # offers, obligations

@@ -14,9 +14,9 @@ from hashlib import blake2b
 from typing import Any
 
 import matching_core
-from exchange.domain import admin, delivery, money, offers, orders, plain, settle_run, tasks
+from exchange.domain import admin, delivery, money, offers, orders, plain, power, settle_run, tasks
 from exchange.domain import commands as c
-from exchange.domain.events import Refused, Replayed
+from exchange.domain.events import Explanation, Refused, Replayed
 from exchange.domain.indexes import Indexes
 from exchange.domain.instrument import (
     PERIOD_BITS,
@@ -29,7 +29,7 @@ from exchange.domain.instrument import (
 from exchange.domain.reasons import Refusal, VenueReason, wire_code
 from exchange.domain.state import SYSTEM_ACCOUNTS, Participant, Site, State
 from exchange.domain.units import NS_PER_MINUTE
-from matching_core.enums import DenyReason, Kind, Op, RejectReason
+from matching_core.enums import DenyReason, EventFlag, Kind, Op, RejectReason
 
 HANDLERS: dict[type, Callable[[Any, Any], None]] = {
     c.SetVenue: admin.set_venue,
@@ -37,6 +37,8 @@ HANDLERS: dict[type, Callable[[Any, Any], None]] = {
     c.SetTariff: admin.set_tariff,
     c.ListFamily: admin.list_family,
     c.AddParticipant: admin.add_participant,
+    c.AllowEmergency: admin.allow_emergency,
+    c.SetPowerPrices: power.set_prices,
     c.Deposit: admin.deposit,
     c.Withdraw: admin.withdraw,
     c.PostBond: admin.post_bond,
@@ -47,6 +49,7 @@ HANDLERS: dict[type, Callable[[Any, Any], None]] = {
     c.AmendOffer: offers.amend,
     c.WithdrawOffer: offers.withdraw,
     c.SubmitTask: tasks.submit,
+    c.AmendTask: tasks.amend,
     c.CancelTask: tasks.cancel,
     c.PlaceOrder: orders.place,
     c.AmendOrder: orders.amend,
@@ -58,19 +61,20 @@ HANDLERS: dict[type, Callable[[Any, Any], None]] = {
     c.SetFix: delivery.set_fix,
     c.SettlePeriod: settle_run.run,
 }
-_BOOK_OPS = frozenset(
-    (Op.NEW, Op.CANCEL, Op.REPLACE, Op.REDUCE, Op.MASS_CANCEL, Op.ADVANCE_TIME, Op.UNCROSS, Op.AMEND, Op.TAKE)
-)
-_BOOK_KINDS = frozenset((Kind.ACCEPTED, Kind.TRADE, Kind.CANCELED, Kind.REPLACED, Kind.EXPIRED))
+_BOOK_OPS = frozenset((
+    Op.NEW, Op.CANCEL, Op.REPLACE, Op.REDUCE, Op.MASS_CANCEL, Op.ADVANCE_TIME, Op.UNCROSS, Op.AMEND, Op.BLOCK_SET,
+    Op.BLOCK_CLOSE, Op.TASK_CANCEL, Op.DRAIN, Op.KILL,
+))  # fmt: skip
+_BOOK_KINDS = frozenset((Kind.ACCEPTED, Kind.TRADE, Kind.CANCELED, Kind.REPLACED, Kind.EXPIRED, Kind.BLOCK_CHANGED))
 _MAX_TIME_NS = 1 << 62
 MAX_KEYS_PER_OWNER = 100_000  # idempotency keys remembered at a time; some 30 MB
 _SNAPSHOT_MAGIC = b"CPXVENUE"
-_SNAPSHOT_VERSION = 2
+_SNAPSHOT_VERSION = 3
 
 
 def reference_of(command) -> str:
     """The client's own name for what a command is about, for reports."""
-    if isinstance(command, c.SubmitTask):
+    if isinstance(command, c.SubmitTask | c.AmendTask):
         return command.task.client_order_id
     for name in ("client_order_id", "offer_id", "site", "participant", "instrument"):
         if hasattr(command, name):
@@ -105,7 +109,8 @@ class Venue(Indexes):
         self.keys = Keys()
         self.keys_of: Counter[str] = Counter()  # owner -> keys in the table
         self.events: list = []
-        self.touched: set[int] = set()  # books whose resting orders may have changed since `take_touched`
+        self.touched: set[int] = set()  # books whose orders or block residues may have changed since `take_touched`
+        self.last_words: dict[int, Explanation] = {}  # of tasks that die when the clock moves (decision 0006)
         self.stopped: set[str] = set()  # providers whose asks leave at the end of this command
         self._seq = 0
         for account in range(1, len(SYSTEM_ACCOUNTS)):
@@ -142,7 +147,8 @@ class Venue(Indexes):
 
     def _owner_of(self, command) -> str:
         """Whose key a command's is; strangers are the operator's, or made-up names would each have a table of their own."""
-        name = command.task.participant if type(command) is c.SubmitTask else getattr(command, "participant", "")
+        is_task = isinstance(command, c.SubmitTask | c.AmendTask)
+        name = command.task.participant if is_task else getattr(command, "participant", "")
         return name if name in self.state.participants else ""
 
     def _run(self, command) -> int:
@@ -185,13 +191,22 @@ class Venue(Indexes):
         """One command to the core under the seq at hand; its events."""
         events = self.core.submit(op, seq=self._seq, **fields)
         if op in _BOOK_OPS:
-            for event in events:
-                if event.kind in _BOOK_KINDS:
-                    self.touched.add(event.book)
+            self._touch(events)
         return events
 
+    def core_run(self, records: bytes) -> list:
+        """A task's records to the core, as one command under the seq at hand; its events."""
+        events = list(self.core.process(records, self._seq, 0))
+        self._touch(events)
+        return events
+
+    def _touch(self, events: list) -> None:
+        for event in events:
+            if event.kind in _BOOK_KINDS and not event.flags & EventFlag.TASK:
+                self.touched.add(event.book)
+
     def take_touched(self) -> set[int]:
-        """The books whose resting orders may have changed since the last time, once; no part of the state."""
+        """The books whose orders or block residues may have changed since the last time, once; no part of the state."""
         touched, self.touched = self.touched, set()
         return touched
 
@@ -233,14 +248,9 @@ class Venue(Indexes):
         return getattr(self.tariff, f"fee_{lane}_ppm")
 
     def take_number(self) -> int:
-        """The next number for an offer, task or obligation."""
+        """The next number for an offer or an obligation."""
         self.state.next_number += 1
         return self.state.next_number - 1
-
-    def take_stamp(self) -> int:
-        """The next entry stamp."""
-        self.state.next_stamp += 1
-        return self.state.next_stamp - 1
 
     def take_order_id(self) -> int:
         """The next order id of the core."""

@@ -1,4 +1,4 @@
-"""What the market tells everybody, and each participant: books, best prices, trades, instruments, own events.
+"""What the market tells everybody, and each participant: books, best prices, trades, instruments, views, own events.
 
 It runs between the venue and the doors, on the writer's loop. `on_command` is a sink and takes down trades and private
 events; `after_batch` then looks at the books that changed and makes one step of each feed. A book is followed from the
@@ -8,6 +8,7 @@ here as well, with the very seq of the socket's depth channel.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from time import monotonic_ns
 from typing import Any
 
 from exchange.domain.events import Traded
@@ -16,6 +17,7 @@ from exchange.domain.reasons import Refusal
 from exchange.domain.venue import Venue
 from exchange.engine.feeds import Feed, Merge, Shelf, to_text
 from exchange.engine.queries import family_answer, obligation_parties, user_data
+from exchange.engine.views import Place, ViewChannel, Views
 from exchange.protocol import stream as s
 from exchange.protocol.answers import Depth, Family, Trade
 from exchange.protocol.errors import DoorError, DoorReason
@@ -50,15 +52,20 @@ class MarketData:
 
     def __init__(
         self, venue: Venue, epoch: int, *, steps_kept: int = STEPS_KEPT, events_kept: int = EVENTS_KEPT,
-        on_fault: Callable[[], None] | None = None,
+        on_fault: Callable[[], None] | None = None, channels: Sequence[ViewChannel] = (),
+        clock: Callable[[], int] = monotonic_ns,
     ) -> None:  # fmt: skip
-        """on_fault: called before an exception leaves a sink, since nothing is told to anybody after it."""
+        """on_fault: called before an exception leaves a sink, since nothing is told to anybody after it.
+
+        channels: those that are looked at once a second, by this clock, which counts ns and never goes back.
+        """
         self.epoch = epoch
         self._venue = venue
         self.on_fault = on_fault
         self._steps, self._events = Shelf(steps_kept), Shelf(events_kept)
         self._books: dict[int, FollowedBook] = {}
         self._feeds: dict[tuple[str, str], Feed] = {}
+        self._views = Views(channels, epoch, self._steps, clock)
         self._trades: dict[str, Feed] = {}  # by pattern; also in _feeds
         self._users: dict[str, Feed] = {}  # by participant; also in _feeds
         self._prints: dict[str, list[Trade]] = {}  # of this batch, by pattern
@@ -72,6 +79,8 @@ class MarketData:
 
     def on_command(self, seq: int, ts_ns: int, command: Any, events: Sequence[Any]) -> None:
         """Takes down what a command means to those who listen."""
+        if not self.is_broken:
+            self._guarded(self._views.on_command, command, events)
         if (self._users or self._trades) and not self.is_broken:
             self._guarded(self._take_down, seq, ts_ns, command, events)
 
@@ -79,8 +88,24 @@ class MarketData:
         """Makes the steps of all feeds after a frame of commands."""
         self.seq = last_seq
         touched = self._venue.take_touched()
-        if self._feeds and not self.is_broken:
+        self._views.on_touched(touched)
+        if (self._feeds or self._of_period) and not self.is_broken:
             self._guarded(self._step_all, touched)
+
+    # --- once a second ---
+
+    def look(self) -> None:
+        """Looks at all views, and tells what has changed; to be called once a second while somebody listens."""
+        if not self.is_broken:
+            self._guarded(self._views.look, Place(self.seq, self._venue.now_ns))
+
+    def latest(self, channel: str, topic: str) -> tuple[Place, Any]:
+        """All of a view as of its last look, and when that was; looks again where it is more than a second ago."""
+        self._refuse_if_broken()
+        self.feed(channel, topic)
+        if self._views.is_due():
+            self.look()
+        return self._views.place, self._views.everything(channel, topic)
 
     # --- asked by the doors ---
 
@@ -117,6 +142,8 @@ class MarketData:
         if channel == "instruments" and not name:
             self._window = self._window_at(self._venue.now_ns)
             return self._add(channel, "", self._steps, _merge_families)
+        if channel in self._views:
+            return self._open_view(channel, name)
         raise DoorError(DoorReason.UNKNOWN_CHANNEL, f"channel {channel[:40]!r} is unknown", field="channel")
 
     def snapshot_text(self, feed: Feed) -> str:
@@ -175,6 +202,13 @@ class MarketData:
             book.top = self._add("top", instrument, self._steps, _merge_newest)
             self._of_period[split_book(book.number)[1]].add(("top", instrument))
         return book.top
+
+    def _open_view(self, channel: str, topic: str) -> Feed:
+        feed = self._views.open(channel, topic, Place(self.seq, self._venue.now_ns))
+        period = self._views.period_of(channel, topic)
+        if period is not None:
+            self._of_period.setdefault(period, set()).add((channel, topic))
+        return feed
 
     def _add_trades(self, pattern: str) -> Feed:
         family, _, last = pattern.rpartition("/")
@@ -295,6 +329,9 @@ class MarketData:
 
     def _close(self, period: int) -> None:
         for channel, name in sorted(self._of_period.pop(period)):
+            if channel in self._views:
+                self._views.close(channel, name)
+                continue
             feed = self._feeds.pop((channel, name))
             if channel == "trades":
                 del self._trades[name]
@@ -324,6 +361,8 @@ class MarketData:
             return s.TradesData(items=())
         if feed.channel == "user":
             return user_data(self._venue, feed.name, self.epoch, self.seq, self.measures)
+        if feed.channel in self._views:
+            return self._views.everything(feed.channel, feed.name) or s.LaneData(items=())
         return s.InstrumentsData(items=self._families())
 
 

@@ -9,9 +9,12 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from exchange.domain.commands import PlaceOffer, PlaceOrder, SubmitTask, Task
+from exchange.domain.money import fee_micro
 from exchange.domain.state import SYSTEM_ACCOUNTS, Bid, Offer, TaskEntry
+from exchange.domain.task_terms import asked_lots
 from exchange.domain.venue import Venue
 from exchange.protocol import answers as a
+from exchange.protocol import answers_delivery as d
 from exchange.protocol import answers_operator as o
 from exchange.protocol.codec import idem_key
 from exchange.protocol.errors import DoorError, DoorReason
@@ -30,21 +33,21 @@ def require_participant(v: Venue, name: str) -> None:
 # --- money ---
 
 
-def account_answer(v: Venue, name: str, seq: int, m: Measures) -> a.Account:
+def account_answer(v: Venue, name: str, seq: int, m: Measures) -> d.Account:
     """The purses of a participant or of one of the exchange's own accounts; DoorError NOT_FOUND for another name."""
     if name not in SYSTEM_ACCOUNTS:
         require_participant(v, name)
     known = v.state.participants.get(name)
     purses = v.core.balance(v.account(name))
     cash, held, escrow, margin, bond = map(m.yuan, purses)
-    return a.Account(
+    return d.Account(
         participant=name, firm=v.state.firms[known.firm] if known else "", cash=cash, held=held, escrow=escrow,
         margin=margin, bond=bond, total=m.yuan(sum(purses)), is_stopped=known is not None and known.is_stopped, seq=seq,
         ts=m.time_text(v.now_ns), ts_ns=str(v.now_ns),
     )  # fmt: skip
 
 
-def accounts(v: Venue, first: int, limit: int, seq: int, m: Measures) -> tuple[tuple[a.Account, ...], int]:
+def accounts(v: Venue, first: int, limit: int, seq: int, m: Measures) -> tuple[tuple[d.Account, ...], int]:
     """(accounts numbered from `first` on, number of the next one, 0 for none); sites have no money of their own."""
     numbers = (n for n in range(first, len(v.state.accounts)) if _has_purses(v, n))
     page = list(islice(numbers, limit + 1))
@@ -56,19 +59,19 @@ def _has_purses(v: Venue, number: int) -> bool:
     return number < len(SYSTEM_ACCOUNTS) or v.state.accounts[number] in v.state.participants
 
 
-def holds(v: Venue, name: str, m: Measures) -> a.Holds:
+def holds(v: Venue, name: str, m: Measures) -> d.Holds:
     """Every hold of a participant: waiting tasks, then resting bids, by number; they add up to what is held."""
     require_participant(v, name)
     items = [
-        a.Hold(kind="task", reference=entry.task.client_order_id, amount=m.yuan(entry.held_micro))
+        d.Hold(kind="task", reference=entry.task.client_order_id, amount=m.yuan(v.core.task(entry.number).held_micro))
         for entry in _tasks_of(v, name)
     ]
     items += [
-        a.Hold(kind="order", reference=bid.client_order_id, amount=m.yuan(v.core.order(bid.order_id).hold_micro))
+        d.Hold(kind="order", reference=bid.client_order_id, amount=m.yuan(v.core.order(bid.order_id).hold_micro))
         for bid in _bids_of(v, name)
     ]
     held = v.core.balance(v.account(name))[Bucket.HELD]
-    return a.Holds(participant=name, held=m.yuan(held), items=tuple(items))
+    return d.Holds(participant=name, held=m.yuan(held), items=tuple(items))
 
 
 # --- what is open ---
@@ -161,14 +164,13 @@ def _entry_of(v: Venue, command: SubmitTask | PlaceOrder | PlaceOffer) -> tuple[
 
 
 def _task_answer(v: Venue, entry: TaskEntry, m: Measures) -> a.Task:
-    task = entry.task
-    why = entry.why
+    task, why, now = entry.task, entry.why, v.core.task(entry.number)
     return a.Task(
-        status="partly" if entry.filled else "waiting", ending="waiting", seq=_entry_of(v, SubmitTask(task))[0],
-        entered=m.time_text(entry.entered_ns), filled_card_hours=m.card_hours_text(entry.filled),
-        compute=m.yuan(entry.notional_micro), moving=m.yuan(entry.spent_micro - entry.notional_micro),
-        fee=m.yuan(entry.fee_micro), instrument="", reason=why.reason, message="", binding=why.binding,
-        relaxations=relaxed(why), **task_terms(task, m),
+        status="partly" if now.filled else "waiting", ending="waiting", seq=_entry_of(v, SubmitTask(task))[0],
+        entered=m.time_text(entry.entered_ns), filled_card_hours=m.card_hours_text(now.filled),
+        compute=m.yuan(now.notional_micro), moving=m.yuan(now.spent_micro - now.notional_micro),
+        fee=m.yuan(fee_micro(now.fee_ppm, now.notional_micro)), instrument="", reason=why.reason, message="",
+        binding=why.binding, relaxations=relaxed(why), **task_terms(task, m),
     )  # fmt: skip
 
 
@@ -180,7 +182,10 @@ def task_terms(task: Task, m: Measures) -> dict[str, Any]:
         "hours": m.hours_text(task.periods), "deadline": m.time_text(task.deadline_ns), "lane": task.lane,
         "shape": task.shape, "price_cap": m.yuan(task.price_cap_micro) if task.price_cap_micro else None,
         "budget": m.yuan(task.budget_micro) if task.budget_micro else None,
-        "asked_card_hours": m.card_hours_text(task.lots * task.periods),
+        "asked_card_hours": m.card_hours_text(
+            asked_lots(task, m.settings.lots_per_card, m.settings.period_min) * task.periods
+        ),
+        "pflops_hours": m.milli_text(task.pflops_milli_hours) if task.pflops_milli_hours else None,
     }  # fmt: skip
 
 
@@ -203,20 +208,36 @@ def _offer_answer(v: Venue, offer: Offer, m: Measures) -> a.Offer:
     return a.Offer(
         participant=offer.participant, offer_id=offer.offer_id, site=offer.site, chip=family.chip, region=family.region,
         latency_class=family.latency_class, power=family.power, cards=m.cards_text(offer.lots),
-        periods=offer.end_period - offer.first_period, is_block=offer.is_block, status="open", sold_card_hours="",
-        open_card_hours=m.card_hours_text(_open_of(offer)), seq=seq, ts=m.time_text(time_ns), ts_ns=str(time_ns),
+        periods=0 if offer.is_standing else offer.end_period - offer.first_period, is_block=offer.is_block, status="open",
+        sold_card_hours="",
+        open_card_hours=m.card_hours_text(_open_of(v, offer)), seq=seq, ts=m.time_text(time_ns), ts_ns=str(time_ns),
     )  # fmt: skip
 
 
-def _open_of(offer: Offer) -> int:
-    to_come = max(0, offer.end_period - offer.next_period)
-    return sum(ask.lots for ask in offer.open.values()) + to_come * offer.lots
+def _open_of(v: Venue, offer: Offer) -> int:
+    """Lots times periods, listed or not; of an offer that stands until it is withdrawn only what is listed."""
+    return sum(ask.lots for ask in offer.open.values()) + offer.lots * len(_to_come(v, offer))
+
+
+def _to_come(v: Venue, offer: Offer) -> list[int]:
+    """Periods in which it will be offered and is not yet: not listed, or without a power price so far."""
+    unpriced = sorted(period for period in offer.unpriced if period < offer.next_period)
+    if offer.is_standing:
+        return unpriced
+    later = range(offer.next_period, offer.end_period)
+    return unpriced + [period for period in later if offer.follows_power or offer.price_ticks(period)]
+
+
+def open_hours(v: Venue, participant: str, offer_id: str) -> int:
+    """Periods in which an offer is open now; 0 where it is not live."""
+    number = v.offer_numbers.get((participant, offer_id))
+    return 0 if number is None else len(v.state.offers[number].open)
 
 
 def open_lot_periods(v: Venue, participant: str, offer_id: str) -> int:
     """Lots times periods of an offer that are unsold, listed or not; 0 where it is not live."""
     number = v.offer_numbers.get((participant, offer_id))
-    return 0 if number is None else _open_of(v.state.offers[number])
+    return 0 if number is None else _open_of(v, v.state.offers[number])
 
 
 def unsold(v: Venue, participant: str, offer_id: str, m: Measures) -> a.Unsold:
@@ -227,7 +248,7 @@ def unsold(v: Venue, participant: str, offer_id: str, m: Measures) -> a.Unsold:
         raise DoorError(DoorReason.NOT_FOUND, detail, field="offer_id", hint="offers with status ended have nothing unsold")
     offer = v.state.offers[number]
     hours = [(period, ask.lots, True) for period, ask in sorted(offer.open.items())]
-    hours += [(period, offer.lots, False) for period in range(offer.next_period, offer.end_period)]
+    hours += [(period, offer.lots, False) for period in _to_come(v, offer)]
     return a.Unsold(
         offer_id=offer_id,
         items=tuple(
@@ -249,7 +270,10 @@ def participants(v: Venue, after: int, limit: int) -> tuple[tuple[o.Participant,
     everybody = (each for each in v.state.participants.values() if each.account > after)
     page = list(islice(everybody, limit + 1))
     items = tuple(
-        o.Participant(participant=each.name, firm=v.state.firms[each.firm], alpha_ppm=each.alpha_ppm)
+        o.Participant(
+            participant=each.name, firm=v.state.firms[each.firm], alpha_ppm=each.alpha_ppm,
+            may_use_emergency=each.may_use_emergency,
+        )
         for each in page[:limit]
     )
     return items, page[limit - 1].account if len(page) > limit else 0
@@ -283,7 +307,7 @@ def activity(v: Venue, seq: int) -> o.Activity:
     state = v.state
     return o.Activity(
         now_ns=str(v.now_ns), seq=seq, obligations=len(state.obligations), orders=len(state.bids), tasks=len(state.tasks),
-        offers=len(state.offers), earliest_death_ns=_least(entry.dies_ns for entry in state.tasks.values()),
+        offers=len(state.offers), earliest_death_ns=_least(v.core.task(number).dies_ns for number in state.tasks),
     )  # fmt: skip
 
 

@@ -27,7 +27,8 @@ from exchange.protocol.errors import DoorError, DoorReason
 from exchange.protocol.fields import MAX_ID
 from exchange.protocol.measures import Measures, invalid, time_ns
 from exchange.protocol.operations import Operation
-from exchange.protocol.requests import OwnPage, VenueTerms
+from exchange.protocol.requests import OwnPage
+from exchange.protocol.requests_operator import VenueTerms
 from exchange.protocol.to_command import settings_of, to_command
 
 __all__ = ["Dispatcher", "OnDone", "Principal"]
@@ -42,8 +43,8 @@ LOTS_PER_CARD = (1, 10, 100)
 CLOSED = "closed"
 NS_PER_SECOND = 1_000_000_000
 _NEEDS_MEASURES = frozenset((
-    "submit_task", "place_order", "amend_order", "place_offer", "amend_offer", "submit_reading", "dispute_reading",
-    "attest_capacity",
+    "submit_task", "amend_task", "place_order", "amend_order", "place_offer", "amend_offer", "submit_reading",
+    "dispute_reading", "attest_capacity",
 ))  # fmt: skip
 _NEUTRAL = Measures(settings_of(VenueTerms(name="-")))  # for what no setting counts in: money, prices, times
 # What changes something beside the journal, where no idempotency key is remembered.
@@ -116,6 +117,7 @@ class Dispatcher:
             self._count(principal, operation, is_counted)
             participant = owner(principal, operation, args)
             command = self._command(operation, args, participant)
+            self._count_hours(principal, operation, args, participant)
             key = self._idem_key(principal, operation, args, command, participant, idempotency_key)
             until_ns = self._valid_until_ns(valid_until)
         except DoorError as no:
@@ -149,6 +151,15 @@ class Dispatcher:
 
     def _count(self, principal: Principal, operation: Operation, is_counted: bool) -> None:
         refusal = None if is_counted or self._budgets is None else self._budgets.take(principal, operation)
+        if refusal is not None:
+            raise refusal
+
+    def _count_hours(self, principal: Principal, operation: Operation, args: Any, participant: str) -> None:
+        """RT8: an amended offer costs one token for each hour that it touches."""
+        if operation.name != "amend_offer" or self._budgets is None:
+            return
+        hours = queries.open_hours(self._handle.venue, participant, args.offer_id)
+        refusal = self._budgets.take_hours(principal, hours)
         if refusal is not None:
             raise refusal
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from exchange.engine.queries import task_terms
 from exchange.gateways.cursors import cursor_of, keys_of
 from exchange.ports_history import (
     ALWAYS,
@@ -31,10 +32,12 @@ from exchange.ports_history import (
 )
 from exchange.projections.statements import share_part, words_of
 from exchange.protocol import answers as a
+from exchange.protocol import answers_delivery as d
 from exchange.protocol import requests as r
 from exchange.protocol.errors import DoorError, DoorReason
 from exchange.protocol.measures import Measures, invalid
 from exchange.protocol.private import Relaxed
+from exchange.protocol.to_command import task_from_json, terms_of
 
 T = TypeVar("T")
 
@@ -96,11 +99,10 @@ def _trade_key(trade_id: str) -> tuple[int, int]:
 
 
 def _trade(row: PublicTrade, m: Measures) -> a.Trade:
-    minutes = row.price_micro * row.lots * m.settings.period_min
     return a.Trade(
         trade_id=f"{row.seq}-{row.place}", seq=row.seq, instrument=row.instrument,
         period_start=m.time_text(row.period_start_ns), price=m.yuan(row.price_micro), cards=m.cards_text(row.lots),
-        cost=m.yuan(minutes // (60 * m.settings.lots_per_card)), is_block=row.is_block, **_at(row.ts_ns, m),
+        cost=m.yuan(row.cost_micro), is_block=row.is_block, **_at(row.ts_ns, m),
     )  # fmt: skip
 
 
@@ -135,23 +137,16 @@ def task_page(history: History, participant: str | None, asked: r.TaskList, m: M
     return a.TaskPage(items=items, next_cursor=next_cursor("tasks", rows, asked.limit, 1))
 
 
-def task_answer(row: TaskRow, m: Measures) -> a.Task:
-    """A task and what became of it."""
-    task = msgspec.json.decode(row.body)
+def task_answer(row: TaskRow, m: Measures, *, is_whole: bool = False) -> a.Task:
+    """A task and what became of it; is_whole: with all its terms."""
+    task = task_from_json(row.body)
     is_waiting = row.ending == "waiting" and row.status == "unfilled"
     steps = msgspec.json.decode(row.relaxations)
     return a.Task(
-        participant=row.participant, client_order_id=row.client_order_id,
         status="waiting" if is_waiting else row.status, ending=row.ending, seq=row.seq,
-        entered=m.time_text(row.entered_ns), access_region=task["access_region"],
-        chips=tuple(item["chip"] for item in task["chips"]), cards=m.cards_text(task["lots"]),
-        hours=m.hours_text(task["periods"]), deadline=m.time_text(task["deadline_ns"]), lane=task["lane"],
-        shape=task["shape"], price_cap=m.yuan(task["price_cap_micro"]) if task["price_cap_micro"] else None,
-        budget=m.yuan(task["budget_micro"]) if task["budget_micro"] else None,
-        filled_card_hours=m.card_hours_text(row.lot_periods),
-        asked_card_hours=m.card_hours_text(task["lots"] * task["periods"]), compute=m.yuan(row.compute_micro),
-        moving=m.yuan(row.moving_micro), fee=m.yuan(row.fee_micro), instrument=row.instrument, reason=row.reason,
-        message=row.message, binding=row.binding,
+        entered=m.time_text(row.entered_ns), filled_card_hours=m.card_hours_text(row.lot_periods),
+        compute=m.yuan(row.compute_micro), moving=m.yuan(row.moving_micro), fee=m.yuan(row.fee_micro),
+        instrument=row.instrument, reason=row.reason, message=row.message, binding=row.binding,
         relaxations=tuple(
             Relaxed(
                 dimension=step["dimension"], change=step["change"], delivered=m.yuan(step["delivered_micro"]),
@@ -159,6 +154,7 @@ def task_answer(row: TaskRow, m: Measures) -> a.Task:
             )
             for step in steps
         ),
+        terms=terms_of(task, m) if is_whole and row.ending != "refused" else None, **task_terms(task, m),
     )  # fmt: skip
 
 
@@ -201,7 +197,7 @@ def offer_answer(row: OfferRow, open_lot_periods: int, m: Measures) -> a.Offer:
 
 def obligation_page(
     history: History, participant: str | None, asked: r.ObligationList, m: Measures
-) -> a.ObligationPage:
+) -> d.ObligationPage:
     """Obligations, newest first, each with its last reading."""
     role = ROLES.get(one_of(asked.side, ROLES, "side"), "")
     status = one_of(asked.status, OBLIGATION_STATUSES, "status")
@@ -215,7 +211,7 @@ def obligation_page(
     items = tuple(
         _obligation(row, participant, history.readings(participant, row.obligation_id), trade_ids, m) for row in rows
     )
-    return a.ObligationPage(items=items, next_cursor=next_cursor("obligations", rows, asked.limit, 1))
+    return d.ObligationPage(items=items, next_cursor=next_cursor("obligations", rows, asked.limit, 1))
 
 
 def _trade_ids(history: History, participant: str | None, seqs: set[int]) -> dict[int, str]:
@@ -234,13 +230,13 @@ def _trade_ids(history: History, participant: str | None, seqs: set[int]) -> dic
 
 def _obligation(
     row: ObligationRow, participant: str | None, readings: Sequence[ReadingRow], trade_ids: dict[int, str], m: Measures
-) -> a.Obligation:
+) -> d.Obligation:
     """Fee and moving data are the buyer's; nobody else is told of them."""
     last = readings[-1] if readings else None
     is_open = row.status == "open"
     delivered = last.delivered_lots if is_open and last and last.number else None if is_open else row.delivered_lots
     is_buyers = participant is None or participant == row.buyer
-    return a.Obligation(
+    return d.Obligation(
         obligation_id=row.obligation_id, trade_id=trade_ids.get(row.obligation_id, ""), lease_id=str(row.lease),
         buyer=row.buyer, seller=row.seller, site=row.site, instrument=row.instrument,
         period_start=m.time_text(row.period_start_ns), cards=m.cards_text(row.lots), price=m.yuan(row.price_micro),
@@ -253,16 +249,16 @@ def _obligation(
     )  # fmt: skip
 
 
-def lease_page(history: History, participant: str | None, asked: r.LeaseList, m: Measures) -> a.LeasePage:
+def lease_page(history: History, participant: str | None, asked: r.LeaseList, m: Measures) -> d.LeasePage:
     """What a buyer holds or held, newest first."""
     status = one_of(asked.status, OFFER_STATUSES, "status")
     rows = history.leases(participant, status=status, page=newest_first("leases", asked, 1))
     items = tuple(_lease(row, m) for row in rows)
-    return a.LeasePage(items=items, next_cursor=next_cursor("leases", rows, asked.limit, 1))
+    return d.LeasePage(items=items, next_cursor=next_cursor("leases", rows, asked.limit, 1))
 
 
-def _lease(row: LeaseRow, m: Measures) -> a.Lease:
-    return a.Lease(
+def _lease(row: LeaseRow, m: Measures) -> d.Lease:
+    return d.Lease(
         lease_id=str(row.lease), buyer=row.buyer, seller=row.seller, site=row.site,
         family=row.instrument.rpartition("/")[0], client_order_id=row.task, cards=m.cards_text(row.lots),
         hours=m.hours_text(row.periods), card_hours=m.card_hours_text(row.lot_periods), start=m.time_text(row.start_ns),
@@ -293,7 +289,7 @@ def _midnight_ns(day: date, zone: str) -> int:
 def statement_of_day(
     history: History, account: str, asked: r.StatementOf, window: Window, is_final: bool, tariffs: dict[int, Any],
     m: Measures, most_lines: int,
-) -> a.Statement:  # fmt: skip
+) -> d.Statement:  # fmt: skip
     """The statement of an account over a day; DoorError INVALID_FIELD where it has too many lines for one answer."""
     row = history.statement(account, window)
     if len(row.lines) > most_lines:
@@ -305,7 +301,7 @@ def statement_of_day(
 
 def statement_answer(
     row: StatementRow, asked: r.StatementOf, is_final: bool, tariffs: dict[int, Any], m: Measures
-) -> a.Statement:
+) -> d.Statement:
     """A day of an account; `tariffs` by version tell what a share was for."""
     lines = []
     for line in row.lines:
@@ -315,19 +311,19 @@ def statement_answer(
             tariff = tariffs.get(line.tariff_version)
             recipient = row.account if is_in else line.counterparty
             kind = share_part(tariff, line.instrument, recipient) if tariff is not None else "region"
-        lines.append(a.StatementLine(
+        lines.append(d.StatementLine(
             seq=line.seq, ts=m.time_text(line.ts_ns), what=words_of(kind)[is_in], counterparty=line.counterparty,
             amount=m.yuan(line.amount_micro), reference=line.reference, obligation_id=line.obligation_id,
             instrument=line.instrument,
         ))  # fmt: skip
-    return a.Statement(
+    return d.Statement(
         participant=row.account, day=asked.day, is_final=is_final, opening=_purses(row.opening, m), lines=tuple(lines),
         closing=_purses(row.closing, m),
     )  # fmt: skip
 
 
-def _purses(row: PursesRow, m: Measures) -> a.Purses:
-    return a.Purses(
+def _purses(row: PursesRow, m: Measures) -> d.Purses:
+    return d.Purses(
         cash=m.yuan(row.cash), held=m.yuan(row.held), escrow=m.yuan(row.escrow), margin=m.yuan(row.margin),
         bond=m.yuan(row.bond), total=m.yuan(row.total_micro),
     )  # fmt: skip

@@ -39,6 +39,8 @@ class DoorLimits:
     page_rows: int = _limit(MAX_PAGE, "rows", "`limit` of a list")
     order_rate: int = _limit(50, "per second", "commands of a participant, over both doors; cancels are free")
     order_burst: int = _limit(200, "commands", "commands at once after a pause")
+    offer_hour_rate: int = _limit(10_000, "per second", "hours of offers that a participant prices anew (RT8)")
+    offer_hour_burst: int = _limit(40_000, "hours", "such hours at once after a pause")
     read_rate: int = _limit(50, "per second", "reads of a participant, over both doors")
     read_burst: int = _limit(200, "reads", "reads at once after a pause")
     keyless_rate: int = _limit(10, "per second", "requests and handshakes without a key, by address")
@@ -54,6 +56,7 @@ class DoorLimits:
     frame_burst: int = _limit(2000, "frames", "frames of one socket at once after a pause")
     bad_frames: int = _limit(20, "frames", "unreadable frames before a socket is closed")
     subscriptions: int = _limit(200, "subscriptions", "subscriptions of one socket")
+    lanes: int = _limit(128, "views", "lane views that all sockets together follow")
     login_s: int = _limit(5, "s", "time from connecting to `login`")
     outbound_messages: int = _limit(512, "messages", "messages that wait for a slow reader")
     outbound_bytes: int = _limit(1024 * KIB, "bytes", "bytes that wait for a slow reader")
@@ -102,10 +105,10 @@ class Bucket:
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def take(self, who: str, now_ns: int) -> int:
-        """Takes one; 0, or the nanoseconds to wait, and then nothing was taken."""
+    def take(self, who: str, now_ns: int, count: int = 1) -> int:
+        """Takes so many, a whole burst at most; 0, or the nanoseconds to wait, and then nothing was taken."""
         who = self._place(who, now_ns)
-        full_at = max(self._full_at.get(who, 0), now_ns) + self._token_ns
+        full_at = max(self._full_at.get(who, 0), now_ns) + min(count, self.burst) * self._token_ns
         wait_ns = full_at - now_ns - self.burst * self._token_ns
         if wait_ns > 0:
             return wait_ns
@@ -175,6 +178,7 @@ class DoorBudgets:
     def __init__(self, limits: DoorLimits, clock: Callable[[], int] = monotonic_ns) -> None:
         self._clock = clock
         self._orders = Bucket("orders", limits.order_rate, limits.order_burst)
+        self._hours = Bucket("hours", limits.offer_hour_rate, limits.offer_hour_burst)
         self._reads = Bucket("reads", limits.read_rate, limits.read_burst)
         self._keyless = Bucket("keyless", limits.keyless_rate, limits.keyless_burst)
         self._wrong_keys = WrongKeys(limits.wrong_keys)
@@ -185,6 +189,12 @@ class DoorBudgets:
         if bucket is None:
             return None
         return _refusal(bucket, bucket.take(principal.participant, self._clock()))
+
+    def take_hours(self, principal: Principal, hours: int) -> DoorError | None:
+        """RT8: one token for each hour of an offer that a command prices anew, beside the one for the command."""
+        if not principal.participant or not hours:
+            return None
+        return _refusal(self._hours, self._hours.take(principal.participant, self._clock(), hours))
 
     def room(self, principal: Principal, operation: Operation) -> Room | None:
         """What is left of the budget that the operation takes from; None where it is free."""
@@ -227,7 +237,7 @@ def _refusal(bucket: Bucket, wait_ns: int) -> DoorError | None:
         return None
     wait_s = max(1, -(-wait_ns // SECOND_NS))
     detail = f"{bucket.rate} a second, {bucket.burst} at once"
-    names = {"orders": "order_rate", "reads": "read_rate", "keyless": "keyless_rate"}
+    names = {"orders": "order_rate", "hours": "offer_hour_rate", "reads": "read_rate", "keyless": "keyless_rate"}
     return DoorError(DoorReason.TOO_MANY_REQUESTS, detail, limit=names[bucket.name], retry_after_s=wait_s)
 
 

@@ -14,9 +14,12 @@ from exchange.gateways import history_view as past
 from exchange.gateways.cursors import cursor_of, keys_of, text_cursor_of, text_of
 from exchange.ports_access import Depths, KeyRow, Keys, ReportRow, Reports, Stored
 from exchange.ports_history import History
+from exchange.projections.lane import lane_answer
 from exchange.protocol import answers as a
+from exchange.protocol import answers_delivery as d
 from exchange.protocol import answers_operator as o
 from exchange.protocol import requests as r
+from exchange.protocol import requests_operator as ro
 from exchange.protocol.errors import DoorError, DoorReason
 from exchange.protocol.measures import Measures, invalid, time_ns, time_text
 from exchange.protocol.operations import SCOPES
@@ -158,7 +161,20 @@ async def _depth(x: Surroundings, args: r.Book, _: str, m: Measures) -> a.Depth:
 
 @_question
 async def _lane(x: Surroundings, args: r.LaneView, _: str, m: Measures) -> a.Lane:
-    return queries.lane(x.handle.venue, x.now, m, args)
+    return lane_answer(x.handle.venue, m, args, x.now.stamp(m))
+
+
+@_question
+async def _demand(x: Surroundings, args: r.DemandView, _: str, m: Measures) -> a.Demand:
+    """The same table that the socket tells, so that asking often shows no more than listening."""
+    if x.depths is None:
+        raise DoorError(DoorReason.NOT_FOUND, "this server has no market data")
+    place, told = x.depths.latest("demand", "")
+    items = tuple(
+        cell for cell in told.items
+        if args.chip in (None, cell.chip) and args.access_region in (None, cell.access_region)
+    )  # fmt: skip
+    return a.Demand(items=items, **Moment(x.handle.epoch, place.seq, place.ts_ns).stamp(m))
 
 
 @_question
@@ -172,20 +188,20 @@ async def _unsold_hours(x: Surroundings, args: r.OwnOffer, who: str, m: Measures
 
 
 @_question
-async def _account(x: Surroundings, _: r.OwnMoney, who: str, m: Measures) -> a.Account:
+async def _account(x: Surroundings, _: r.OwnMoney, who: str, m: Measures) -> d.Account:
     return queries.account_answer(x.handle.venue, who, x.handle.seq, m)
 
 
 @_question
-async def _holds(x: Surroundings, _: r.OwnMoney, who: str, m: Measures) -> a.Holds:
+async def _holds(x: Surroundings, _: r.OwnMoney, who: str, m: Measures) -> d.Holds:
     return queries.holds(x.handle.venue, who, m)
 
 
 @_question
-async def _accounts(x: Surroundings, args: r.Paged, _: str, m: Measures) -> a.AccountPage:
+async def _accounts(x: Surroundings, args: r.Paged, _: str, m: Measures) -> d.AccountPage:
     first = _first_key("accounts", args.cursor)
     items, following = queries.accounts(x.handle.venue, first, args.limit, x.handle.seq, m)
-    return a.AccountPage(items=items, next_cursor=_next("accounts", following))
+    return d.AccountPage(items=items, next_cursor=_next("accounts", following))
 
 
 @_question
@@ -195,7 +211,7 @@ async def _participants(x: Surroundings, args: r.Paged, _: str, __: Measures) ->
 
 
 @_question
-async def _sites(x: Surroundings, args: r.SiteList, who: str, m: Measures) -> o.SitePage:
+async def _sites(x: Surroundings, args: ro.SiteList, who: str, m: Measures) -> o.SitePage:
     items, last = queries.sites(x.handle.venue, who, _first_key("sites", args.cursor), args.limit, m)
     return o.SitePage(items=items, next_cursor=_next("sites", last))
 
@@ -211,7 +227,7 @@ async def _state(x: Surroundings, _: r.Nothing) -> o.State:
 
 
 @_question
-async def _due(x: Surroundings, args: r.Settlement, _: str, m: Measures) -> o.DueList:
+async def _due(x: Surroundings, args: ro.Settlement, _: str, m: Measures) -> o.DueList:
     return queries.due(x.handle.venue, args.period_start, m)
 
 
@@ -249,7 +265,7 @@ async def _tasks(x: Surroundings, args: r.TaskList, who: str, m: Measures) -> a.
 @_question
 async def _task(x: Surroundings, args: r.OwnTask, who: str, m: Measures) -> a.Task:
     row = await x.read(lambda history: history.task(who, args.client_order_id))
-    return past.task_answer(_found(row), m)
+    return past.task_answer(_found(row), m, is_whole=True)
 
 
 @_question
@@ -274,17 +290,17 @@ async def _offers(x: Surroundings, args: r.OfferList, who: str, m: Measures) -> 
 
 
 @_question
-async def _obligations(x: Surroundings, args: r.ObligationList, who: str, m: Measures) -> a.ObligationPage:
+async def _obligations(x: Surroundings, args: r.ObligationList, who: str, m: Measures) -> d.ObligationPage:
     return await x.read(past.obligation_page, who or None, args, m)
 
 
 @_question
-async def _leases(x: Surroundings, args: r.LeaseList, who: str, m: Measures) -> a.LeasePage:
+async def _leases(x: Surroundings, args: r.LeaseList, who: str, m: Measures) -> d.LeasePage:
     return await x.read(past.lease_page, who or None, args, m)
 
 
 @_question
-async def _statement(x: Surroundings, args: r.StatementOf, who: str, m: Measures) -> a.Statement:
+async def _statement(x: Surroundings, args: r.StatementOf, who: str, m: Measures) -> d.Statement:
     queries.account_answer(x.handle.venue, who, 0, m)  # NOT_FOUND for who is not there
     window = past.day_window(args.day, m.settings.time_zone)
     is_final = window.to_ns <= x.handle.now_ns  # asked before the tables are: what they have later may be of the day still
@@ -302,7 +318,7 @@ def _found(row: A | None) -> A:
 
 
 @_plain_question
-async def _create_key(x: Surroundings, args: r.KeyTerms) -> o.NewKey:
+async def _create_key(x: Surroundings, args: ro.KeyTerms) -> o.NewKey:
     """A participant's key never operates: what belongs to everybody is the operator's."""
     participant = args.participant or ""
     unknown = [scope for scope in args.scopes if scope not in SCOPES]
@@ -328,7 +344,7 @@ async def _keys(x: Surroundings, args: r.Paged) -> o.KeyPage:
 
 
 @_plain_question
-async def _revoke_key(x: Surroundings, args: r.KeyName) -> o.Key:
+async def _revoke_key(x: Surroundings, args: ro.KeyName) -> o.Key:
     row = await asyncio.to_thread(x.keys.revoke, args.key_id)
     if row is None:
         raise DoorError(DoorReason.NOT_FOUND, field="key_id")
@@ -344,12 +360,12 @@ def _key_fields(row: KeyRow) -> dict[str, Any]:
 
 
 @_plain_question
-async def _start_report(x: Surroundings, _: r.ReportTerms) -> o.Report:
+async def _start_report(x: Surroundings, _: ro.ReportTerms) -> o.Report:
     return _report_answer(await asyncio.to_thread(x.reports.start, x.handle.seq))
 
 
 @_plain_question
-async def _report(x: Surroundings, args: r.ReportName) -> o.Report:
+async def _report(x: Surroundings, args: ro.ReportName) -> o.Report:
     row = await asyncio.to_thread(x.reports.find, args.report_id)
     if row is None:
         raise DoorError(DoorReason.NOT_FOUND, field="report_id")

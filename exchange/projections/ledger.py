@@ -23,7 +23,7 @@ GROUPS = ("Free", "Escrow", "Security")
 GROUP_OF_BUCKET = (0, 0, 1, 2, 2)
 
 # Lines even where payer and payee are the same account (a bid that met the own ask, a share of one's own hours).
-PAID_KINDS = frozenset(("payout", "share", "exchange_fee", "moving_share", "moving_paid", "damages"))
+PAID_KINDS = frozenset(("payout", "share", "exchange_fee", "standby_fee", "moving_share", "moving_paid", "damages"))
 OBLIGATION_KINDS = PAID_KINDS | {"refund"}
 
 

@@ -19,6 +19,7 @@ PARTS = ("compute", "region", "green", "moving", "fee")  # of a delivered price
 _PART_OF_KIND = {
     "payout": "compute",
     "exchange_fee": "fee",
+    "standby_fee": "fee",
     "moving_paid": "moving",
     "moving_share": "moving",
 }
@@ -31,6 +32,7 @@ _WORDS = {
     "region": ("region share", "region share received"),
     "green": ("green share", "green share received"),
     "exchange_fee": ("exchange fee", "exchange fee received"),
+    "standby_fee": ("emergency fee, to the standby seller", "half of the emergency fee (standby)"),
     "moving_paid": ("moving data, to the network", "moving data, received"),
     "moving_share": ("moving data, share", "moving data, share received"),
     "damages": ("damages paid", "damages received"),

@@ -9,18 +9,22 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from exchange.domain.better import task_of
 from exchange.domain.commands import SubmitTask, Task
 from exchange.domain.events import (
     Explanation,
     Refused,
     Relaxation,
     TaskAccepted,
+    TaskAmended,
     TaskEnded,
     TaskFilled,
     TaskWaiting,
 )
+from exchange.domain.instrument import Periods
 from exchange.domain.reasons import VenueReason
-from exchange.domain.units import format_micro, parse_micro
+from exchange.domain.task_terms import asked_lots
+from exchange.domain.units import NS_PER_MINUTE, format_micro, parse_micro
 from exchange.projections.calendar import Calendar
 
 STATUSES = ("filled", "partly", "unfilled")
@@ -47,6 +51,7 @@ class TaskRecord:
     waited_ns: int = 0  # from entry to the last fill, or to the end
     instrument: str = ""  # first hour of the first fill
     rounding_card_hours: str = ""  # bought beyond use, by whole periods and lots; told by who imported the task
+    asked_lots: int = 0  # of its first chip; of PFLOPS-hours those of a chip of 1 PFLOPS
 
     @property
     def status(self) -> str:
@@ -58,7 +63,7 @@ class TaskRecord:
     @property
     def asked_lot_periods(self) -> int:
         """Lots times periods of the first chip."""
-        return self.task.lots * self.task.periods
+        return self.asked_lots * self.task.periods
 
     @property
     def delivered_micro(self) -> int:
@@ -92,16 +97,31 @@ class Tasks:
             if kind is TaskFilled:
                 self._fill(event)
             elif kind is TaskAccepted:
-                record = TaskRecord(seq, ts_ns, command.task)
+                record = self._record(seq, ts_ns, task_of(command, self._periods()))
                 self.records.append(record)
                 self._live[event.participant, event.client_order_id] = record
+            elif kind is TaskAmended:
+                record = self._live[event.participant, event.client_order_id]
+                record.task, record.asked_lots = command.task, self._lots_of(command.task)
             elif kind is TaskWaiting:
                 self._explain(self._live[event.participant, event.client_order_id], event.explanation)
             elif kind is TaskEnded:
                 self._end(event, ts_ns)
             elif kind is Refused and type(command) is SubmitTask and event.reason != KEY_REUSED:
                 refused = TaskRecord(seq, ts_ns, command.task, "refused", event.reason, message=event.message)
+                refused.asked_lots = command.task.lots
                 self.records.append(refused)
+
+    def _record(self, seq: int, ts_ns: int, task: Task) -> TaskRecord:
+        return TaskRecord(seq, ts_ns, task, asked_lots=self._lots_of(task))
+
+    def _lots_of(self, task: Task) -> int:
+        settings = self._calendar.settings
+        return asked_lots(task, settings.lots_per_card, settings.period_min)
+
+    def _periods(self) -> Periods:
+        settings = self._calendar.settings
+        return Periods(settings.period_min * NS_PER_MINUTE, settings.gate_min * NS_PER_MINUTE)
 
     def _fill(self, fill: TaskFilled) -> None:
         key = (fill.participant, fill.client_order_id)

@@ -5,7 +5,8 @@ A reader must tolerate fields it does not know: later releases add some.
 
 from msgspec import Struct
 
-from exchange.protocol.private import PrivateEvent, Relaxed
+from exchange.protocol.private import PrivateEvent, Relaxed, TaskPart
+from exchange.protocol.requests import TaskTerms
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -137,6 +138,7 @@ class Link(Answer, frozen=True, kw_only=True):
     to_region: str
     price_per_gb: str
     mbit_per_s: int
+    mb_per_hour: int  # RT7: 0 = no limit
 
 
 class Catalogue(Answer, frozen=True, kw_only=True):
@@ -164,26 +166,58 @@ class Depth(Answer, frozen=True, kw_only=True):
 
 
 class LaneLevel(Answer, frozen=True, kw_only=True):
-    """One price of a lane view."""
+    """One price of a lane view: of a book, or of a block offer, which takes no less than its minimum (MB3)."""
 
     price: str
     cards: str
+    total_cards: str  # of this level and all before it
     instrument: str
+    family: str
     site: str  # "" for what stands in books
     is_block: bool
     min_cards: str
+    min_hours: str
     rtt_ms: str
 
 
 class Lane(Answer, frozen=True, kw_only=True):
-    """What a need could use in one period, cheapest first; indicative. seq = the venue's."""
+    """What a need could use in one period, cheapest first; indicative. seq = the venue's.
+
+    Prices are those of the providers: moving data is in none of them. topic: the name of this view on the socket's `lane`.
+    """
 
     seq: int
     epoch: int
     ts: str
     ts_ns: str
+    topic: str
     period_start: str
     items: tuple[LaneLevel, ...]
+
+
+class DemandCell(Answer, frozen=True, kw_only=True):
+    """Card-hours that waiting tasks of at least three firms would buy (DI2, DI3), under their first chip.
+
+    latency_class: the slowest that serves them, BE where any does. deadline_hours: 6, 24, 72 or 168. price: yuan per card-hour
+    of `chip` that they would pay at least, moving their data taken off.
+    """
+
+    chip: str
+    access_region: str
+    latency_class: str
+    deadline_hours: int
+    price: str
+    card_hours: str
+
+
+class Demand(Answer, frozen=True, kw_only=True):
+    """The demand table as it was last made, at most once a second. seq = the venue's then."""
+
+    seq: int
+    epoch: int
+    ts: str
+    ts_ns: str
+    items: tuple[DemandCell, ...]
 
 
 class Trade(Answer, frozen=True, kw_only=True):
@@ -249,6 +283,7 @@ class Quote(Answer, frozen=True, kw_only=True):
     as_of: str
     as_of_ns: str
     seq: int
+    parts: tuple[TaskPart, ...] = ()  # what it would buy, as a fill tells it
 
 
 class Task(Answer, frozen=True, kw_only=True):
@@ -279,6 +314,8 @@ class Task(Answer, frozen=True, kw_only=True):
     message: str
     binding: str
     relaxations: tuple[Relaxed, ...]
+    pflops_hours: str | None = None  # where it was asked for so
+    terms: TaskTerms | None = None  # all that was asked for; not in lists
 
 
 class TaskPage(Page, frozen=True, kw_only=True):
@@ -353,135 +390,3 @@ class Unsold(Answer, frozen=True, kw_only=True):
 
     offer_id: str
     items: tuple[UnsoldHour, ...]
-
-
-class Obligation(Answer, frozen=True, kw_only=True):
-    """What a provider owes, or owed, a buyer in one period."""
-
-    obligation_id: int
-    trade_id: str
-    lease_id: str
-    buyer: str
-    seller: str
-    site: str
-    instrument: str
-    period_start: str
-    cards: str
-    price: str
-    cost: str
-    fee: str
-    moving: str
-    status: str  # open | delivered | short | void | made_up
-    reading: int
-    delivered_cards: str | None
-    is_countersigned: bool
-    is_disputed: bool
-    paid: str
-    refund: str
-    damages: str
-    client_order_id: str
-    offer_id: str
-
-
-class ObligationPage(Page, frozen=True, kw_only=True):
-    """A page of obligations."""
-
-    items: tuple[Obligation, ...]
-
-
-class Lease(Answer, frozen=True, kw_only=True):
-    """What one purchase bought from one site: cards over hours."""
-
-    lease_id: str
-    buyer: str
-    seller: str
-    site: str
-    family: str
-    client_order_id: str
-    cards: str
-    hours: str
-    card_hours: str
-    start: str
-    end: str
-    cost: str
-    status: str  # open | ended
-
-
-class LeasePage(Page, frozen=True, kw_only=True):
-    """A page of leases."""
-
-    items: tuple[Lease, ...]
-
-
-class Account(Answer, frozen=True, kw_only=True):
-    """The purses of a participant."""
-
-    participant: str
-    firm: str
-    cash: str
-    held: str
-    escrow: str
-    margin: str
-    bond: str
-    total: str
-    is_stopped: bool  # HM5: no new sales
-    seq: int
-    ts: str
-    ts_ns: str
-
-
-class AccountPage(Page, frozen=True, kw_only=True):
-    """A page of accounts."""
-
-    items: tuple[Account, ...]
-
-
-class Hold(Answer, frozen=True, kw_only=True):
-    """Money that is held, and for what."""
-
-    kind: str  # task | order
-    reference: str
-    amount: str
-
-
-class Holds(Answer, frozen=True, kw_only=True):
-    """Every hold of a participant; they add up to `held`."""
-
-    participant: str
-    held: str
-    items: tuple[Hold, ...]
-
-
-class Purses(Answer, frozen=True, kw_only=True):
-    """The five purses at one moment."""
-
-    cash: str
-    held: str
-    escrow: str
-    margin: str
-    bond: str
-    total: str
-
-
-class StatementLine(Answer, frozen=True, kw_only=True):
-    """One line; positive amounts came in."""
-
-    seq: int
-    ts: str
-    what: str
-    counterparty: str
-    amount: str
-    reference: str
-    obligation_id: int
-    instrument: str
-
-
-class Statement(Answer, frozen=True, kw_only=True):
-    """A participant's day: opening + lines = closing, to the last unit."""
-
-    participant: str
-    day: str
-    is_final: bool  # the day is over
-    opening: Purses
-    lines: tuple[StatementLine, ...]
-    closing: Purses

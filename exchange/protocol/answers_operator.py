@@ -9,6 +9,7 @@ class Participant(Answer, frozen=True, kw_only=True):
     participant: str
     firm: str
     alpha_ppm: int
+    may_use_emergency: bool
 
 
 class ParticipantPage(Page, frozen=True, kw_only=True):

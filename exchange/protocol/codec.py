@@ -19,7 +19,8 @@ MAX_BLOB = 16 * 1024 * 1024  # one command; the largest honest one is a catalogu
 NO_KEY = bytes(16)
 NO_CORE_RECORD = bytes(RECORD_SIZE)
 ADVANCE_TIME_TYPE = 1
-SCHEMAS = dict.fromkeys(COMMAND_TYPES, 1)  # raised by one when the fields of a command change
+# Raised by one when the fields of a command change.
+SCHEMAS = dict.fromkeys(COMMAND_TYPES, 1) | dict.fromkeys((3, 6, 12, 13, 15, 17), 2)
 
 _INT64 = range(-(2**63), 2**63)
 # MessagePack writes numbers of 2^63 and above with the byte CF and a first digit of at least 80; dates start with
@@ -33,7 +34,8 @@ _DECODERS: dict[int, msgspec.msgpack.Decoder[Any]] = {
 _EVENT_TYPES: tuple[type, ...] = (
     happened.Refused, happened.Replayed, happened.Acknowledged, happened.Moved, happened.OfferPlaced,
     happened.OfferSkipped, happened.OfferEnded, happened.OrderChanged, happened.Traded, happened.TaskAccepted,
-    happened.TaskFilled, happened.TaskWaiting, happened.TaskEnded, happened.ReadingTaken, happened.FixSet,
+    happened.TaskAmended, happened.TaskStepped, happened.TaskFilled, happened.TaskWaiting, happened.TaskEnded,
+    happened.ReadingTaken, happened.FixSet,
     happened.MarginShort, happened.Settled, happened.MadeUp, happened.PeriodSettled,
 )  # fmt: skip
 _EVENT_DECODERS: dict[str, msgspec.msgpack.Decoder[Any]] = {

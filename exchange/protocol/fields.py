@@ -42,6 +42,13 @@ Instrument = Annotated[
         description="chip/region/class/power/period", examples=["A910B/gansu-qingyang/L10/grid/20261124T08"],
     ),
 ]  # fmt: skip
+Topic = Annotated[
+    str,
+    Meta(
+        pattern=r"^[ -~]+$(?!\n)", min_length=1, max_length=3000,
+        description="what a channel is about: an instrument, a pattern of instruments, or the topic of a lane view",
+    ),
+]  # fmt: skip
 Word = Annotated[str, Meta(pattern=r"^[A-Za-z_-]+$(?!\n)", min_length=1, max_length=MAX_ID)]
 Seq = Annotated[int, Meta(ge=0, lt=2**53)]
 Count = Annotated[int, Meta(ge=0, lt=2**53)]

@@ -85,6 +85,16 @@ def gb_text(mb: int) -> str:
     return format_scaled(mb, 1_000, 0)
 
 
+def milli(text: str, field: str) -> int:
+    """PFLOPS-hours as thousandths."""
+    return scaled(text, 1_000, field)
+
+
+def milli_text(thousandths: int) -> str:
+    """Thousandths as PFLOPS-hours."""
+    return format_scaled(thousandths, 1_000, 0)
+
+
 def ppm(text: str, field: str) -> int:
     """A share or factor as parts per million."""
     return scaled(text, PPM, field)
@@ -123,6 +133,8 @@ class Measures:
     ms_text = staticmethod(ms_text)
     data_mb = staticmethod(data_mb)
     gb_text = staticmethod(gb_text)
+    milli = staticmethod(milli)
+    milli_text = staticmethod(milli_text)
     ppm = staticmethod(ppm)
     ppm_text = staticmethod(ppm_text)
     time_ns = staticmethod(time_ns)

@@ -6,8 +6,10 @@ A route or socket operation that is not in this table does not exist; the server
 from typing import Any, NamedTuple
 
 from exchange.protocol import answers as a
+from exchange.protocol import answers_delivery as d
 from exchange.protocol import answers_operator as o
 from exchange.protocol import requests as r
+from exchange.protocol import requests_operator as ro
 
 SCOPES = ("read", "trade", "provide", "operate")
 OPEN = ""  # scope of what needs no key
@@ -49,12 +51,14 @@ _OPERATIONS = (
     _get("instruments", "/v1/instruments", "read", r.Instruments, a.Families, "Listed families and their open periods."),
     _get("depth", "/v1/depth/{instrument:path}", "read", r.Book, a.Depth, "Price levels of one book."),
     _get("lane", "/v1/lane", "read", r.LaneView, a.Lane, "Everything a need could use in one period."),
+    _get("demand", "/v1/demand", "read", r.DemandView, a.Demand, "What waiting tasks would buy, in coarse cells."),
     _get("trades", "/v1/trades", "read", r.Trades, a.TradePage, "Public trades."),
     _get("prices", "/v1/prices", "read", r.Prices, a.PricePage, "Fixes."),
     # tasks
     Operation("preview_task", "POST", "/v1/tasks/preview", "read", r.TaskTerms, a.Quote,
               "What a task would get now, or why nothing; nothing is booked.", owner="own"),
     _do("submit_task", "POST", "/v1/tasks", "trade", r.TaskTerms, "Buys what the task describes: now if it can, else waits."),
+    _do("amend_task", "PUT", "/v1/tasks/{client_order_id}", "trade", r.TaskTerms, "New terms for a waiting task."),
     _do("cancel_task", "DELETE", "/v1/tasks/{client_order_id}", "trade", r.OwnTask, "Ends a waiting task."),
     _get("task", "/v1/tasks/{client_order_id}", "read", r.OwnTask, a.Task, "One task.", "own"),
     _get("tasks", "/v1/tasks", "read", r.TaskList, a.TaskPage, "Tasks, newest first.", "own"),
@@ -71,41 +75,44 @@ _OPERATIONS = (
     _get("unsold_hours", "/v1/offers/{offer_id}/unsold", "read", r.OwnOffer, a.Unsold, "Unsold hours of an offer.", "own"),
     _get("offers", "/v1/offers", "read", r.OfferList, a.OfferPage, "Offers, newest first.", "own"),
     # delivery
-    _get("leases", "/v1/leases", "read", r.LeaseList, a.LeasePage, "What was bought, purchase by purchase.", "own"),
-    _get("obligations", "/v1/obligations", "read", r.ObligationList, a.ObligationPage, "What is delivered, hourly.", "own"),
+    _get("leases", "/v1/leases", "read", r.LeaseList, d.LeasePage, "What was bought, purchase by purchase.", "own"),
+    _get("obligations", "/v1/obligations", "read", r.ObligationList, d.ObligationPage, "What is delivered, hourly.", "own"),
     _do("submit_reading", "POST", "/v1/readings", "provide", r.ReadingTerms, "What a meter says was delivered."),
     _do("countersign_reading", "POST", "/v1/readings/countersign", "trade", r.ReadingAgreed, "The buyer agrees with it."),
     _do("dispute_reading", "POST", "/v1/readings/dispute", "trade", r.ReadingDisputed, "The buyer says it was less."),
     _do("announce_outage", "POST", "/v1/outages", "provide", r.OutageNotice, "A site will not deliver in a window."),
     # money
-    _get("account", "/v1/account", "read", r.OwnMoney, a.Account, "Purses.", "own"),
-    _get("holds", "/v1/account/holds", "read", r.OwnMoney, a.Holds, "What is held, and for what.", "own"),
-    _get("statement", "/v1/statements/{day}", "read", r.StatementOf, a.Statement, "A day: opening, lines, closing.", "own"),
+    _get("account", "/v1/account", "read", r.OwnMoney, d.Account, "Purses.", "own"),
+    _get("holds", "/v1/account/holds", "read", r.OwnMoney, d.Holds, "What is held, and for what.", "own"),
+    _get("statement", "/v1/statements/{day}", "read", r.StatementOf, d.Statement, "A day: opening, lines, closing.", "own"),
     _do("post_bond", "POST", "/v1/bonds", "provide", r.BondTerms, "Free cash becomes standing security.", key=True),
     _do("deposit", "POST", "/v1/deposits", "operate", r.MoneyMove, "Money comes in.", key=True),
     _do("withdraw", "POST", "/v1/withdrawals", "operate", r.MoneyMove, "Money goes out.", key=True),
     # the operator
-    _get("accounts", "/v1/accounts", "operate", r.Paged, a.AccountPage, "Purses of everybody."),
+    _get("accounts", "/v1/accounts", "operate", r.Paged, d.AccountPage, "Purses of everybody."),
     _get("participants", "/v1/participants", "operate", r.Paged, o.ParticipantPage, "Participants."),
-    _do("add_participant", "POST", "/v1/participants", "operate", r.ParticipantTerms, "A new participant.", owner=""),
-    _get("sites", "/v1/sites", "read", r.SiteList, o.SitePage, "Sites and their attested capacity.", "own"),
-    _do("add_site", "POST", "/v1/sites", "operate", r.SiteTerms, "A new site.", owner=""),
-    _do("attest_capacity", "PUT", "/v1/sites/{site}/capacity", "operate", r.CapacityTerms, "Attests cards.", owner=""),
-    _do("set_venue", "PUT", "/v1/venue", "operate", r.VenueTerms, "The settings, once.", owner=""),
-    _do("load_catalogue", "PUT", "/v1/catalogue", "operate", r.CatalogueTerms, "The catalogue.", owner=""),
-    _do("set_tariff", "POST", "/v1/tariffs", "operate", r.TariffTerms, "A version of fees and shares.", owner=""),
-    _do("list_family", "POST", "/v1/instruments", "operate", r.FamilyTerms, "Opens a family for trading.", owner=""),
-    _do("set_fix", "POST", "/v1/prices", "operate", r.FixTerms, "The fix of an instrument.", owner=""),
-    _do("settle_period", "POST", "/v1/settlements", "operate", r.Settlement, "Settles a delivery period.", owner=""),
-    _do("advance_time", "POST", "/v1/clock", "operate", r.ClockMove, "Moves a manual clock.", owner=""),
+    _do("add_participant", "POST", "/v1/participants", "operate", ro.ParticipantTerms, "A new participant.", owner=""),
+    _get("sites", "/v1/sites", "read", ro.SiteList, o.SitePage, "Sites and their attested capacity.", "own"),
+    _do("allow_emergency", "PUT", "/v1/participants/{participant}/emergency", "operate", ro.EmergencyRight,
+        "Whether a participant may use the emergency lane.", owner=""),
+    _do("add_site", "POST", "/v1/sites", "operate", ro.SiteTerms, "A new site.", owner=""),
+    _do("attest_capacity", "PUT", "/v1/sites/{site}/capacity", "operate", ro.CapacityTerms, "Attests cards.", owner=""),
+    _do("set_venue", "PUT", "/v1/venue", "operate", ro.VenueTerms, "The settings, once.", owner=""),
+    _do("load_catalogue", "PUT", "/v1/catalogue", "operate", ro.CatalogueTerms, "The catalogue.", owner=""),
+    _do("set_tariff", "POST", "/v1/tariffs", "operate", ro.TariffTerms, "A version of fees and shares.", owner=""),
+    _do("list_family", "POST", "/v1/instruments", "operate", ro.FamilyTerms, "Opens a family for trading.", owner=""),
+    _do("set_fix", "POST", "/v1/prices", "operate", ro.FixTerms, "The fix of an instrument.", owner=""),
+    _do("set_power_prices", "POST", "/v1/power_prices", "operate", ro.PowerPrices, "Power prices of a region.", owner=""),
+    _do("settle_period", "POST", "/v1/settlements", "operate", ro.Settlement, "Settles a delivery period.", owner=""),
+    _do("advance_time", "POST", "/v1/clock", "operate", ro.ClockMove, "Moves a manual clock.", owner=""),
     _get("activity", "/v1/activity", "operate", r.Nothing, o.Activity, "What is open."),
     _get("state", "/v1/state", "operate", r.Nothing, o.State, "The state hash; the larger the state, the slower."),
-    _get("due", "/v1/due/{period_start}", "operate", r.Settlement, o.DueList, "Obligations of one period."),
-    Operation("create_key", "POST", "/v1/keys", "operate", r.KeyTerms, o.NewKey, "A new key; its secret is shown this once."),
+    _get("due", "/v1/due/{period_start}", "operate", ro.Settlement, o.DueList, "Obligations of one period."),
+    Operation("create_key", "POST", "/v1/keys", "operate", ro.KeyTerms, o.NewKey, "A new key; its secret is shown this once."),
     _get("keys", "/v1/keys", "operate", r.Paged, o.KeyPage, "Keys, without secrets."),
-    Operation("revoke_key", "DELETE", "/v1/keys/{key_id}", "operate", r.KeyName, o.Key, "Ends a key at once."),
-    Operation("start_report", "POST", "/v1/reports", "operate", r.ReportTerms, o.Report, "Writes all report files."),
-    _get("report", "/v1/reports/{report_id}", "operate", r.ReportName, o.Report, "How far a report run is."),
+    Operation("revoke_key", "DELETE", "/v1/keys/{key_id}", "operate", ro.KeyName, o.Key, "Ends a key at once."),
+    Operation("start_report", "POST", "/v1/reports", "operate", ro.ReportTerms, o.Report, "Writes all report files."),
+    _get("report", "/v1/reports/{report_id}", "operate", ro.ReportName, o.Report, "How far a report run is."),
 )  # fmt: skip
 
 OPERATIONS = {operation.name: operation for operation in _OPERATIONS}

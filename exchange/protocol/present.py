@@ -21,7 +21,7 @@ Make = Callable[[str, int, dict[str, Any]], p.PrivateEvent]  # (participant, ind
 
 OUTSIDE = "outside"
 # Their events concern everybody: the operator's ack says that they were applied, the user channels say the rest.
-FOR_ALL = (c.AdvanceTime, c.SettlePeriod, c.SetFix, c.SetTariff, c.LoadCatalogue, c.ListFamily)
+FOR_ALL = (c.AdvanceTime, c.SettlePeriod, c.SetFix, c.SetTariff, c.LoadCatalogue, c.ListFamily, c.SetPowerPrices)
 DENIED = frozenset(("INSUFFICIENT_FUNDS", "CAPACITY", "TOO_MANY_SELLS", "SALES_STOPPED"))
 _DENIED_STAGE = 2
 
@@ -130,16 +130,20 @@ def _canceled(_: Any, __: Sequence[Any]) -> tuple[str, e.Explanation]:
 _TASK_STAYS = (e.TaskWaiting, e.TaskEnded)
 
 
-def _task_status(command: c.SubmitTask, events: Sequence[Any]) -> tuple[str, e.Explanation]:
+def _task_status(command: c.SubmitTask | c.AmendTask, events: Sequence[Any]) -> tuple[str, e.Explanation]:
     """Only what follows the task's own acceptance is its own: older tasks of the buyer may have been filled before."""
-    task, status, why = command.task, "ACCEPTED", e.NOT_EXPLAINED
+    return _status_of_task(command.task.participant, command.task.client_order_id, events)
+
+
+def _status_of_task(who: str, name: str, events: Sequence[Any]) -> tuple[str, e.Explanation]:
+    status, why = "ACCEPTED", e.NOT_EXPLAINED
     for event in events:
         kind = type(event)
-        if kind is e.TaskFilled and (event.participant, event.client_order_id) == (task.participant, task.client_order_id):
+        if kind is e.TaskFilled and (event.participant, event.client_order_id) == (who, name):
             if event.is_complete:
                 return "FILLED", e.NOT_EXPLAINED
             status = "PARTLY_FILLED"
-        elif kind in _TASK_STAYS and (event.participant, event.client_order_id) == (task.participant, task.client_order_id):
+        elif kind in _TASK_STAYS and (event.participant, event.client_order_id) == (who, name):
             why = event.explanation
             if status == "ACCEPTED":
                 status = "WAITING" if kind is e.TaskWaiting else "CANCELED"
@@ -149,6 +153,8 @@ def _task_status(command: c.SubmitTask, events: Sequence[Any]) -> tuple[str, e.E
 def _order_status(command: c.PlaceOrder | c.AmendOrder, events: Sequence[Any]) -> tuple[str, e.Explanation]:
     """By the trades behind the order's own acceptance: what stands before it belongs to waiting tasks."""
     who, name = command.participant, command.client_order_id
+    if isinstance(command, c.PlaceOrder) and command.or_better:  # RT3: it is a task
+        return _status_of_task(who, name, events)
     open_lots = filled = -1
     for event in events:
         kind = type(event)
@@ -165,7 +171,8 @@ def _order_status(command: c.PlaceOrder | c.AmendOrder, events: Sequence[Any]) -
 
 
 _STATUS: dict[type, Callable[[Any, Sequence[Any]], tuple[str, e.Explanation]]] = {
-    c.SubmitTask: _task_status, c.PlaceOrder: _order_status, c.AmendOrder: _order_status, c.CancelOrder: _canceled,
+    c.SubmitTask: _task_status, c.AmendTask: _task_status, c.PlaceOrder: _order_status, c.AmendOrder: _order_status,
+    c.CancelOrder: _canceled,
     c.CancelTask: _canceled, c.WithdrawOffer: _canceled,
 }  # fmt: skip
 
@@ -279,7 +286,19 @@ def relaxed(why: e.Explanation) -> tuple[p.Relaxed, ...]:
 def _task_accepted(event: e.TaskAccepted, x: _Around) -> Views:
     return ((event.participant, lambda who, n, at: p.TaskUpdate(
         participant=who, index=n, **at, client_order_id=event.client_order_id, status="accepted",
-        hold=yuan(event.hold_micro))),)  # fmt: skip
+        hold=yuan(event.hold_micro), budget=yuan(event.budget_micro))),)  # fmt: skip
+
+
+def _task_amended(event: e.TaskAmended, x: _Around) -> Views:
+    return ((event.participant, lambda who, n, at: p.TaskUpdate(
+        participant=who, index=n, **at, client_order_id=event.client_order_id, status="amended",
+        hold=yuan(event.hold_micro), budget=yuan(event.budget_micro), keeps_place=event.keeps_place)),)  # fmt: skip
+
+
+def _task_stepped(event: e.TaskStepped, x: _Around) -> Views:
+    return ((event.participant, lambda who, n, at: p.TaskUpdate(
+        participant=who, index=n, **at, client_order_id=event.client_order_id, status="stepped",
+        budget=yuan(event.limit_micro))),)  # fmt: skip
 
 
 def _task_waiting(event: e.TaskWaiting, x: _Around) -> Views:
@@ -305,10 +324,21 @@ def _task_filled(event: e.TaskFilled, x: _Around) -> Views:
             start=time_text(event.start_ns), hours=m.hours_text(event.periods) if event.periods else "",
             cards=m.cards_text(event.lots) if event.lots else "", card_hours=m.card_hours_text(event.lot_periods),
             compute=yuan(event.compute_micro), moving=yuan(event.moving_micro), fee=yuan(event.fee_micro),
-            waited_s=str(event.waited_ns // 1_000_000_000),
+            waited_s=str(event.waited_ns // 1_000_000_000), parts=parts_told(event.parts, m),
         )  # fmt: skip
 
     return ((event.participant, make),)
+
+
+def parts_told(parts: Sequence[e.FilledPart], m: Measures) -> tuple[p.TaskPart, ...]:
+    """The parts of a fill, or of what would fill, as they are sent."""
+    return tuple(
+        p.TaskPart(
+            site=part.site, instrument=part.instrument, hours=m.hours_text(part.periods), cards=m.cards_text(part.lots),
+            cost=yuan(part.cost_micro), is_block=part.is_block,
+        )
+        for part in parts
+    )  # fmt: skip
 
 
 def _reading(event: e.ReadingTaken, x: _Around) -> Views:
@@ -353,7 +383,8 @@ def _margin_short(event: e.MarginShort, x: _Around) -> Views:
 _SHOWN: dict[type, Callable[[Any, _Around], Views]] = {
     e.Acknowledged: _acknowledged, e.Moved: _moved, e.Traded: _traded, e.OfferPlaced: _offer_placed,
     e.OfferSkipped: _offer_skipped, e.OfferEnded: _offer_ended, e.OrderChanged: _order_changed,
-    e.TaskAccepted: _task_accepted, e.TaskWaiting: _task_waiting, e.TaskEnded: _task_ended,
+    e.TaskAccepted: _task_accepted, e.TaskAmended: _task_amended, e.TaskStepped: _task_stepped,
+    e.TaskWaiting: _task_waiting, e.TaskEnded: _task_ended,
     e.TaskFilled: _task_filled, e.ReadingTaken: _reading, e.Settled: _settled, e.MadeUp: _made_up,
     e.MarginShort: _margin_short,
 }  # fmt: skip

@@ -25,11 +25,25 @@ class Relaxed(Struct, frozen=True, kw_only=True):
     instrument: str
 
 
+class TaskPart(Struct, frozen=True, kw_only=True):
+    """A part of what a task has bought: the same cards at one site in hours one after the other, from `instrument` on."""
+
+    site: str
+    instrument: str
+    hours: str
+    cards: str
+    cost: str  # without moving data and fee
+    is_block: bool  # from a block offer
+
+
 class TaskUpdate(Private, frozen=True, kw_only=True, tag="task"):
-    """A task was accepted, waits, was filled (wholly or in part), expired or was canceled."""
+    """A task was accepted, amended, waits, has a higher limit, was filled (wholly or in part), expired or was canceled.
+
+    budget, hold: at its entry and when it was amended; budget alone where a step has raised it (RT9).
+    """
 
     client_order_id: str
-    status: str  # accepted | waiting | partly_filled | filled | expired | canceled
+    status: str  # accepted | amended | waiting | stepped | partly_filled | filled | expired | canceled
     hold: str = ""
     site: str = ""
     instrument: str = ""
@@ -44,6 +58,9 @@ class TaskUpdate(Private, frozen=True, kw_only=True, tag="task"):
     reason: str = ""
     binding: str = ""
     relaxations: tuple[Relaxed, ...] = ()
+    budget: str = ""
+    keeps_place: bool = False  # amended: as old as it was (RT8)
+    parts: tuple[TaskPart, ...] = ()  # of a fill; together all of it
 
 
 class OrderUpdate(Private, frozen=True, kw_only=True, tag="order"):

@@ -22,8 +22,10 @@ from exchange.protocol.fields import (
     Word,
 )
 
+MAX_STEPS = 17  # RT9: the limit at entry and at most 16 later ones
 Levels = Annotated[int, Meta(ge=1, le=1000, description="price levels per side")]
 Some = Annotated[tuple[Code, ...], Meta(max_length=MAX_LIST)]
+PeriodPrices = Annotated[tuple[Decimal, ...], Meta(max_length=5_000)]  # 160 days of hours, as traces have them
 Date = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?!\n)", description="a day of the venue's time zone")]
 Text = Annotated[str, Meta(pattern=r"^[ -~]*$(?!\n)", max_length=80)]
 
@@ -68,6 +70,13 @@ class Book(Body, frozen=True, kw_only=True):
     levels: Levels = 10
 
 
+class DemandView(Body, frozen=True, kw_only=True):
+    """What waiting tasks would buy (DI2, DI3), all of it or of a chip, of an access region."""
+
+    chip: Code | None = None
+    access_region: Code | None = None
+
+
 class LaneView(Body, frozen=True, kw_only=True):
     """Everything a need could use in one period (DI5): merged books and block offers, indicative."""
 
@@ -106,15 +115,28 @@ class ChipChoice(Body, frozen=True, kw_only=True):
     factor: Decimal = "1"
 
 
+class LimitStep(Body, frozen=True, kw_only=True):
+    """The limit of an economy task from `at` on, in the first step from its entry on: a price_cap or a budget (RT9)."""
+
+    limit: Decimal
+    at: Time | None = None
+
+
 class TaskTerms(Body, frozen=True, kw_only=True):
-    """What a buyer wants done; exactly one of price_cap (yuan per card-hour, delivered) and budget (yuan)."""
+    """What a buyer wants done; exactly one of price_cap (yuan per card-hour, delivered) and budget (yuan).
+
+    Either chips and cards, or pflops_hours with a budget: then any of the chips (none named: any chip of family ai) in the
+    number that does so much within `hours`. min_run: hours of the shortest run (split). slowest_class: no slower latency class
+    than this, whatever its round trip. is_immediate: it never waits.
+    """
 
     client_order_id: Id
     access_region: Code
-    chips: Annotated[tuple[ChipChoice, ...], Meta(min_length=1, max_length=MAX_LIST)]
-    cards: Decimal
     hours: Decimal
     deadline: Time
+    chips: Annotated[tuple[ChipChoice, ...], Meta(max_length=MAX_LIST)] = ()
+    cards: Decimal | None = None
+    pflops_hours: Decimal | None = None
     participant: Id | None = None
     price_cap: Decimal | None = None
     budget: Decimal | None = None
@@ -130,6 +152,10 @@ class TaskTerms(Body, frozen=True, kw_only=True):
     on_break: Word = "continue"
     valid_until: Time | None = None
     min_fill: Decimal | None = None
+    min_run: Decimal | None = None
+    steps: Annotated[tuple[LimitStep, ...], Meta(max_length=MAX_STEPS)] = ()
+    is_immediate: bool = False
+    slowest_class: Code | None = None
 
 
 class OwnTask(Body, frozen=True, kw_only=True):
@@ -146,7 +172,7 @@ class TaskList(OwnPage, frozen=True, kw_only=True):
 
 
 class OrderTerms(Body, frozen=True, kw_only=True):
-    """A plain order in one book (RT3); sells come as offers."""
+    """A plain order in one book (RT3); sells come as offers. or_better: also from faster classes and green power, as a task."""
 
     client_order_id: Id
     instrument: Instrument
@@ -156,6 +182,7 @@ class OrderTerms(Body, frozen=True, kw_only=True):
     tif: Word = "GTC"
     expiry: Time | None = None
     participant: Id | None = None
+    or_better: bool = False
 
 
 class OrderChange(Body, frozen=True, kw_only=True):
@@ -184,7 +211,12 @@ class OrderList(OwnPage, frozen=True, kw_only=True):
 
 
 class OfferTerms(Body, frozen=True, kw_only=True):
-    """A provider's offer over whole periods; period_prices instead of price where it changes by the period."""
+    """A provider's offer over whole periods: at one price, at one per period, or at one that follows power.
+
+    Without `end` it stands until it is withdrawn, period after period as they are listed; period_prices are then those of
+    one UTC day, "0" = not offered. price_base and watts_per_card: price = base + power of a card x the region's power price.
+    standby: what is unsold at the gate stays for the emergency lane (EM1).
+    """
 
     offer_id: Id
     site: Id
@@ -192,24 +224,30 @@ class OfferTerms(Body, frozen=True, kw_only=True):
     latency_class: Code
     cards: Decimal
     start: Time
-    end: Time
+    end: Time | None = None
     participant: Id | None = None
     power: Word = "grid"
     price: Decimal | None = None
-    period_prices: Annotated[tuple[Decimal, ...], Meta(max_length=5_000)] = ()  # 160 days of hours, as traces have them
+    period_prices: PeriodPrices = ()
     min_cards: Decimal | None = None
     min_hours: Decimal | None = None
     indivisible_ok: bool = False
     notice_min: Annotated[int, Meta(ge=0, le=10_080)] = 0
+    standby: bool = False
+    price_base: Decimal | None = None
+    watts_per_card: Count = 0
 
 
 class OfferChange(Body, frozen=True, kw_only=True):
-    """A new price and size for the unsold periods of an offer (RT8)."""
+    """A new size and new prices for the unsold periods of an offer (RT8); the prices as in the offer itself."""
 
     offer_id: Id
     cards: Decimal
-    price: Decimal
+    price: Decimal | None = None
     participant: Id | None = None
+    period_prices: Annotated[tuple[Decimal, ...], Meta(max_length=1_500)] = ()
+    price_base: Decimal | None = None
+    watts_per_card: Count = 0
 
 
 class OwnOffer(Body, frozen=True, kw_only=True):
@@ -303,188 +341,3 @@ class StatementOf(Body, frozen=True, kw_only=True):
 
     day: Date
     participant: Id | None = None
-
-
-# --- the operator ---
-
-
-class VenueTerms(Body, frozen=True, kw_only=True):
-    """The settings of the venue, once; what is left out keeps its default (docs/settings.md)."""
-
-    name: Id
-    time_zone: Text = "Asia/Shanghai"
-    period_min: Count = 60
-    gate_min: Count = 5
-    horizon_periods: Count = 168
-    lots_per_card: Count = 10
-    tick: Decimal = "0.01"
-    release_min: Annotated[int, Meta(ge=-1, lt=2**31)] = 60
-    dispute_min: Count = 60
-    entry_margin_ppm: Count = 50_000
-    alpha_ppm: Count = 300_000
-    lambda_ppm: Count = 100_000
-    lambda_announced_ppm: Count = 20_000
-    max_waiting_per_firm: Count = 200
-    max_waiting_per_chip: Count = 4096
-    max_task_lots: Count = 1_000_000
-    idempotency_retention_s: Count = 604_800
-
-
-class ChipTerms(Body, frozen=True, kw_only=True):
-    """One chip class."""
-
-    code: Code
-    family: Word
-    fp16_gflops: Count
-    memory_gb: Count
-    watts: Count
-    note: Annotated[str, Meta(max_length=400)] = ""
-
-
-class RegionTerms(Body, frozen=True, kw_only=True):
-    """One region; kind cluster, edge or access; name in the language of the place."""
-
-    code: Code
-    name: Annotated[str, Meta(min_length=1, max_length=80)]
-    kind: Word
-    hub: Text = ""
-    longitude_mdeg: Annotated[int, Meta(ge=-180_000, le=180_000)] = 0
-    latitude_mdeg: Annotated[int, Meta(ge=-90_000, le=90_000)] = 0
-
-
-class ReachTerms(Body, frozen=True, kw_only=True):
-    """Round-trip time from an access region to a host region in one class, microseconds."""
-
-    access_region: Code
-    host_region: Code
-    latency_class: Code
-    rtt_us: Count
-
-
-class LinkTerms(Body, frozen=True, kw_only=True):
-    """Moving data between two regions: yuan per GB, Mbit/s."""
-
-    from_region: Code
-    to_region: Code
-    price_per_gb: Decimal
-    mbit_per_s: Count
-
-
-class CatalogueTerms(Body, frozen=True, kw_only=True):
-    """The whole catalogue."""
-
-    chips: Annotated[tuple[ChipTerms, ...], Meta(max_length=10_000)]
-    regions: Annotated[tuple[RegionTerms, ...], Meta(max_length=10_000)]
-    reach: Annotated[tuple[ReachTerms, ...], Meta(max_length=200_000)]
-    links: Annotated[tuple[LinkTerms, ...], Meta(max_length=200_000)]
-
-
-class ShareTerms(Body, frozen=True, kw_only=True):
-    """One row of the benefit-share table (CA3)."""
-
-    base: Word
-    recipient: Text
-    ppm: Count
-
-
-class TariffTerms(Body, frozen=True, kw_only=True):
-    """A version of fees and shares."""
-
-    version: Count
-    effective: Time
-    fee_standard_ppm: Count
-    fee_economy_ppm: Count
-    fee_emergency_ppm: Count
-    shares: Annotated[tuple[ShareTerms, ...], Meta(max_length=1000)] = ()
-
-
-class FamilyTerms(Body, frozen=True, kw_only=True):
-    """Opens chip, region, class and power for trading."""
-
-    chip: Code
-    region: Code
-    latency_class: Code
-    power: Word
-
-
-class ParticipantTerms(Body, frozen=True, kw_only=True):
-    """A new participant; several may belong to one firm."""
-
-    participant: Id
-    firm: Id
-    alpha_ppm: Count = 0
-
-
-class SiteTerms(Body, frozen=True, kw_only=True):
-    """A data centre of a provider."""
-
-    site: Id
-    participant: Id
-    region: Code
-
-
-class CapacityTerms(Body, frozen=True, kw_only=True):
-    """The operator's word that a site has so many cards of a chip over a window."""
-
-    site: Id
-    chip: Code
-    cards: Decimal
-    start: Time
-    end: Time
-
-
-class SiteList(OwnPage, frozen=True, kw_only=True):
-    """Sites of one participant, or with an operator's key of all."""
-
-
-class ClockMove(Body, frozen=True, kw_only=True):
-    """Log time moves to `to`; only where the clock is manual."""
-
-    to: Time
-
-
-class FixTerms(Body, frozen=True, kw_only=True):
-    """The fix of an instrument (DI4)."""
-
-    instrument: Instrument
-    price: Decimal
-    grade: Word
-    inputs_hash: Text
-
-
-class Settlement(Body, frozen=True, kw_only=True):
-    """Settles the delivery period that starts then."""
-
-    period_start: Time
-
-
-class KeyTerms(Body, frozen=True, kw_only=True):
-    """A new key; without a participant it is the operator's."""
-
-    scopes: Annotated[tuple[Word, ...], Meta(min_length=1, max_length=4)]
-    participant: Id | None = None
-    label: Text = ""
-    expires: Time | None = None
-
-
-class KeyName(Body, frozen=True, kw_only=True):
-    """One key."""
-
-    key_id: Id
-
-
-class ReportTerms(Body, frozen=True, kw_only=True):
-    """All report files of the market so far, written in the background."""
-
-
-class ReportName(Body, frozen=True, kw_only=True):
-    """One report run."""
-
-    report_id: Id
-
-
-class ReportFile(Body, frozen=True, kw_only=True):
-    """One file of a report run."""
-
-    report_id: Id
-    file: Id

@@ -10,13 +10,16 @@ import msgspec
 from msgspec import Meta, Struct
 
 from exchange.protocol.errors import Problem
-from exchange.protocol.fields import Id, Instrument, Time
+from exchange.protocol.fields import Id, Time
+from exchange.protocol.fields import Topic as TopicName
 from exchange.protocol.requests import Body
 
 RequestId = Annotated[int, Meta(gt=-(2**53), lt=2**53)] | Annotated[str, Meta(max_length=64)]
 
-CHANNELS = ("instruments", "top", "depth", "trades", "user", "heartbeat")
-CONFLATED = frozenset(("top", "depth", "instruments", "heartbeat"))  # a late reader gets the newest state instead of every step
+CHANNELS = ("instruments", "top", "depth", "trades", "lane", "demand", "user", "heartbeat")
+NAMED = frozenset(("top", "depth", "trades", "lane"))  # channels that are about something
+# A late reader of these gets the newest state instead of every step.
+CONFLATED = frozenset(("top", "depth", "instruments", "lane", "demand", "heartbeat"))
 
 CLOSE_NORMAL = 1000
 CLOSE_TOO_LARGE = 1009
@@ -45,13 +48,13 @@ class Login(Body, frozen=True, kw_only=True):
 
 
 class Subscribe(Body, frozen=True, kw_only=True):
-    """A channel: instrument for top and depth; trades takes an instrument, a family followed by /* or *.
+    """A channel: instrument for top and depth; trades takes an instrument, a family followed by /* or *; lane a topic.
 
     resume: the epoch and the last seq seen; what came since is sent again, or a new snapshot where that is too long ago.
     """
 
     channel: str
-    instrument: Instrument | None = None
+    instrument: TopicName | None = None
     participant: Id | None = None  # user channel, with an operator's key
     epoch: int | None = None
     from_seq: int | None = None
@@ -61,7 +64,7 @@ class Unsubscribe(Body, frozen=True, kw_only=True):
     """Ends a subscription."""
 
     channel: str
-    instrument: Instrument | None = None
+    instrument: TopicName | None = None
     participant: Id | None = None
 
 
@@ -181,6 +184,18 @@ class TopData(Struct, frozen=True, kw_only=True):
 
 class TradesData(Struct, frozen=True, kw_only=True):
     """Trades, oldest first, as in answers.Trade; a snapshot has none: what was before it is at GET /v1/trades."""
+
+    items: tuple[Any, ...]
+
+
+class LaneData(Struct, frozen=True, kw_only=True):
+    """The whole view (answers.LaneLevel), at most once a second where it has changed."""
+
+    items: tuple[Any, ...]
+
+
+class DemandData(Struct, frozen=True, kw_only=True):
+    """Cells (answers.DemandCell); in a delta those that changed, card_hours "0": there is none any more."""
 
     items: tuple[Any, ...]
 

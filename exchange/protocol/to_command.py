@@ -6,9 +6,12 @@ An absent optional number is 0 in a command, so a zero that is written out is re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import msgspec
+
 from exchange.domain import commands as c
 from exchange.domain.units import NS_PER_SECOND
 from exchange.protocol import requests as r
+from exchange.protocol import requests_operator as ro
 from exchange.protocol.measures import Measures, invalid, scaled
 
 _INT64_SECONDS = (1 << 63) // NS_PER_SECOND
@@ -64,14 +67,18 @@ def _or_none(value: int, text_of: Callable[[int], str]) -> str | None:
 
 
 def task_of(args: r.TaskTerms, participant: str, m: Measures) -> c.Task:
-    """The task itself, as it is submitted and previewed."""
+    """The task itself, as it is submitted, amended and previewed."""
+    if (args.cards is None) == (args.pflops_hours is None):
+        raise invalid("cards", "either cards or pflops_hours must be given", "cards of the first chip, or PFLOPS-hours in all")
+    if not args.chips and args.pflops_hours is None:
+        raise invalid("chips", "no chip is named", "name at least one, or say pflops_hours")
     return c.Task(
         participant=participant,
         client_order_id=args.client_order_id,
         access_region=args.access_region,
         max_latency_us=_positive(m.latency_us, args.max_latency_ms, "max_latency_ms"),
         chips=tuple(_chip_of(item, place, m) for place, item in enumerate(args.chips)),
-        lots=m.lots(args.cards, "cards"),
+        lots=0 if args.cards is None else m.lots(args.cards, "cards"),
         periods=m.periods(args.hours, "hours"),
         earliest_start_ns=_positive(m.time_ns, args.earliest_start, "earliest_start"),
         deadline_ns=m.time_ns(args.deadline, "deadline"),
@@ -87,11 +94,33 @@ def task_of(args: r.TaskTerms, participant: str, m: Measures) -> c.Task:
         on_break=args.on_break,
         valid_until_ns=_positive(m.time_ns, args.valid_until, "valid_until"),
         min_fill=_not_negative(m.lot_periods, args.min_fill, "min_fill"),
+        min_run=_positive(m.periods, args.min_run, "min_run"),
+        pflops_milli_hours=_positive(m.milli, args.pflops_hours, "pflops_hours"),
+        steps=tuple(_step_of(item, place, m) for place, item in enumerate(args.steps)),
+        is_immediate=args.is_immediate,
+        slowest_class=args.slowest_class or "",
     )
+
+
+def _step_of(item: r.LimitStep, place: int, m: Measures) -> c.TaskStep:
+    """The first step has no time, every later one has."""
+    if (item.at is None) != (place == 0):
+        hint = "the first step is from the entry on, so it has no time" if place == 0 else "say from when on it counts"
+        raise invalid(f"steps[{place}].at", "a step has its time, but for the first", hint)
+    at_ns = _positive(m.time_ns, item.at, f"steps[{place}].at")
+    return c.TaskStep(at_ns, m.price_micro(item.limit, f"steps[{place}].limit"))
 
 
 def _chip_of(item: r.ChipChoice, place: int, m: Measures) -> c.TaskChip:
     return c.TaskChip(item.chip, 1_000_000 if item.factor == "1" else m.ppm(item.factor, f"chips[{place}].factor"))
+
+
+_TASKS: msgspec.json.Decoder[c.Task] = msgspec.json.Decoder(c.Task)
+
+
+def task_from_json(text: str) -> c.Task:
+    """A task as the tables keep it, also one that was kept before it had all of today's fields."""
+    return _TASKS.decode(text)
 
 
 def terms_of(task: c.Task, m: Measures) -> r.TaskTerms:
@@ -102,7 +131,8 @@ def terms_of(task: c.Task, m: Measures) -> r.TaskTerms:
         access_region=task.access_region,
         max_latency_ms=_or_none(task.max_latency_us, m.ms_text),
         chips=tuple(r.ChipChoice(chip=item.chip, factor=m.ppm_text(item.factor_ppm)) for item in task.chips),
-        cards=m.cards_text(task.lots),
+        cards=None if task.pflops_milli_hours and not task.lots else m.cards_text(task.lots),
+        pflops_hours=_or_none(task.pflops_milli_hours, m.milli_text),
         hours=m.hours_text(task.periods),
         earliest_start=_or_none(task.earliest_start_ns, m.time_text),
         deadline=m.time_text(task.deadline_ns),
@@ -118,6 +148,12 @@ def terms_of(task: c.Task, m: Measures) -> r.TaskTerms:
         on_break=task.on_break,
         valid_until=_or_none(task.valid_until_ns, m.time_text),
         min_fill=_or_none(task.min_fill, m.card_hours_text),
+        min_run=_or_none(task.min_run, m.hours_text),
+        steps=tuple(
+            r.LimitStep(at=_or_none(step.at_ns, m.time_text), limit=m.yuan(step.limit_micro)) for step in task.steps
+        ),
+        is_immediate=task.is_immediate,
+        slowest_class=task.slowest_class or None,
     )
 
 
@@ -127,7 +163,7 @@ def terms_of(task: c.Task, m: Measures) -> r.TaskTerms:
 def _order_of(args: r.OrderTerms, who: str, m: Measures) -> c.PlaceOrder:
     return c.PlaceOrder(
         who, args.client_order_id, args.instrument, args.side, m.price_micro(args.price, "price"),
-        m.lots(args.cards, "cards"), args.tif, _positive(m.time_ns, args.expiry, "expiry"),
+        m.lots(args.cards, "cards"), args.tif, _positive(m.time_ns, args.expiry, "expiry"), or_better=args.or_better,
     )  # fmt: skip
 
 
@@ -137,7 +173,7 @@ def _order_terms(order: c.PlaceOrder, m: Measures) -> r.OrderTerms:
     return r.OrderTerms(
         participant=order.participant, client_order_id=order.client_order_id, instrument=order.instrument,
         side=order.side, price=m.yuan(order.price_micro), cards=m.cards_text(order.lots), tif=order.tif,
-        expiry=_or_none(order.expiry_ns, m.time_text),
+        expiry=_or_none(order.expiry_ns, m.time_text), or_better=order.or_better,
     )  # fmt: skip
 
 
@@ -156,42 +192,60 @@ def _amend_terms(command: c.AmendOrder, m: Measures) -> r.OrderChange:
 # --- offers ---
 
 
+def _prices_of(args: r.OfferTerms | r.OfferChange, m: Measures) -> dict[str, Any]:
+    """What an offer costs, in one of three ways; that it is one of them only is the venue's to check."""
+    if args.price is None and not args.period_prices and args.price_base is None and not args.watts_per_card:
+        hint = "give price, period_prices, or price_base and watts_per_card"
+        raise invalid("price", "a price is needed, one for every period, or one that follows power", hint)
+    return {
+        "price_micro": 0 if args.price is None else m.price_micro(args.price, "price"),
+        "period_prices_micro": tuple(
+            m.price_micro(text, f"period_prices[{n}]") for n, text in enumerate(args.period_prices)
+        ),
+        "price_base_micro": _not_negative(m.price_micro, args.price_base, "price_base"),
+        "watts_per_card": args.watts_per_card,
+    }  # fmt: skip
+
+
+def _prices_told(offer: c.PlaceOffer | c.AmendOffer, m: Measures) -> dict[str, Any]:
+    follows_power = offer.price_base_micro or offer.watts_per_card
+    has_price = offer.price_micro or not (offer.period_prices_micro or follows_power)
+    return {
+        "price": m.yuan(offer.price_micro) if has_price else None,
+        "period_prices": tuple(map(m.yuan, offer.period_prices_micro)),
+        "price_base": _or_none(offer.price_base_micro, m.yuan), "watts_per_card": offer.watts_per_card,
+    }  # fmt: skip
+
+
 def _offer_of(args: r.OfferTerms, who: str, m: Measures) -> c.PlaceOffer:
-    if args.price is None and not args.period_prices:
-        raise invalid("price", "a price is needed, or one for every period", "give price or period_prices")
-    price = 0 if args.price is None else m.price_micro(args.price, "price")
-    prices = tuple(m.price_micro(text, f"period_prices[{n}]") for n, text in enumerate(args.period_prices))
     return c.PlaceOffer(
-        who, args.offer_id, args.site, args.chip, args.latency_class, args.power, m.lots(args.cards, "cards"),
-        m.time_ns(args.start, "start"), m.time_ns(args.end, "end"), price, prices,
-        _positive(m.lots, args.min_cards, "min_cards") or 1,
-        _positive(m.periods, args.min_hours, "min_hours") or 1, args.indivisible_ok, args.notice_min,
+        participant=who, offer_id=args.offer_id, site=args.site, chip=args.chip, latency_class=args.latency_class,
+        power=args.power, lots=m.lots(args.cards, "cards"), start_ns=m.time_ns(args.start, "start"),
+        end_ns=_positive(m.time_ns, args.end, "end"), min_lots=_positive(m.lots, args.min_cards, "min_cards") or 1,
+        min_periods=_positive(m.periods, args.min_hours, "min_hours") or 1, indivisible_ok=args.indivisible_ok,
+        notice_min=args.notice_min, standby=args.standby, **_prices_of(args, m),
     )  # fmt: skip
 
 
 def _offer_terms(offer: c.PlaceOffer, m: Measures) -> r.OfferTerms:
-    has_price = offer.price_micro or not offer.period_prices_micro
     return r.OfferTerms(
         participant=offer.participant, offer_id=offer.offer_id, site=offer.site, chip=offer.chip,
         latency_class=offer.latency_class, power=offer.power, cards=m.cards_text(offer.lots),
-        start=m.time_text(offer.start_ns), end=m.time_text(offer.end_ns),
-        price=m.yuan(offer.price_micro) if has_price else None,
-        period_prices=tuple(map(m.yuan, offer.period_prices_micro)),
+        start=m.time_text(offer.start_ns), end=_or_none(offer.end_ns, m.time_text),
         min_cards=m.cards_text(offer.min_lots) if offer.min_lots != 1 else None,
         min_hours=m.hours_text(offer.min_periods) if offer.min_periods != 1 else None,
-        indivisible_ok=offer.indivisible_ok, notice_min=offer.notice_min,
+        indivisible_ok=offer.indivisible_ok, notice_min=offer.notice_min, standby=offer.standby, **_prices_told(offer, m),
     )  # fmt: skip
 
 
 def _offer_amended(args: r.OfferChange, who: str, m: Measures) -> c.AmendOffer:
-    return c.AmendOffer(who, args.offer_id, m.lots(args.cards, "cards"), m.price_micro(args.price, "price"))
+    lots = m.lots(args.cards, "cards")
+    return c.AmendOffer(participant=who, offer_id=args.offer_id, lots=lots, **_prices_of(args, m))
 
 
 def _offer_change(command: c.AmendOffer, m: Measures) -> r.OfferChange:
-    return r.OfferChange(
-        participant=command.participant, offer_id=command.offer_id, cards=m.cards_text(command.lots),
-        price=m.yuan(command.price_micro),
-    )  # fmt: skip
+    cards = m.cards_text(command.lots)
+    return r.OfferChange(participant=command.participant, offer_id=command.offer_id, cards=cards, **_prices_told(command, m))
 
 
 # --- delivery ---
@@ -224,13 +278,13 @@ def _outage_terms(command: c.AnnounceOutage, m: Measures) -> r.OutageNotice:
 # --- the operator ---
 
 
-def _capacity_of(args: r.CapacityTerms, _: str, m: Measures) -> c.AttestCapacity:
+def _capacity_of(args: ro.CapacityTerms, _: str, m: Measures) -> c.AttestCapacity:
     start, end = m.time_ns(args.start, "start"), m.time_ns(args.end, "end")
     return c.AttestCapacity(args.site, args.chip, m.lots(args.cards, "cards"), start, end)
 
 
-def _capacity_terms(command: c.AttestCapacity, m: Measures) -> r.CapacityTerms:
-    return r.CapacityTerms(
+def _capacity_terms(command: c.AttestCapacity, m: Measures) -> ro.CapacityTerms:
+    return ro.CapacityTerms(
         site=command.site, chip=command.chip, cards=m.cards_text(command.lots),
         start=m.time_text(command.start_ns), end=m.time_text(command.end_ns),
     )  # fmt: skip
@@ -243,7 +297,7 @@ _PLAIN_SETTINGS = (
 )  # fmt: skip
 
 
-def settings_of(args: r.VenueTerms) -> c.SetVenue:
+def settings_of(args: ro.VenueTerms) -> c.SetVenue:
     """The settings of a venue; they need no measures, since they make them."""
     if args.idempotency_retention_s >= _INT64_SECONDS:
         raise invalid("idempotency_retention_s", f"{args.idempotency_retention_s} is too large")
@@ -254,44 +308,47 @@ def settings_of(args: r.VenueTerms) -> c.SetVenue:
     )
 
 
-def _settings_terms(command: c.SetVenue, m: Measures) -> r.VenueTerms:
+def _settings_terms(command: c.SetVenue, m: Measures) -> ro.VenueTerms:
     seconds, rest = divmod(command.idempotency_retention_ns, NS_PER_SECOND)
     if rest:
         raise invalid("idempotency_retention_s", "on the wire it is whole seconds")
-    return r.VenueTerms(
+    return ro.VenueTerms(
         **{name: getattr(command, name) for name in _PLAIN_SETTINGS}, tick=m.yuan(command.tick_micro),
         idempotency_retention_s=seconds,
     )  # fmt: skip
 
 
-def _catalogue_of(args: r.CatalogueTerms, _: str, m: Measures) -> c.LoadCatalogue:
+def _catalogue_of(args: ro.CatalogueTerms, _: str, m: Measures) -> c.LoadCatalogue:
     return c.LoadCatalogue(
         tuple(c.Chip(x.code, x.family, x.fp16_gflops, x.memory_gb, x.watts, x.note) for x in args.chips),
         tuple(c.Region(x.code, x.name, x.hub, x.kind, x.longitude_mdeg, x.latitude_mdeg) for x in args.regions),
         tuple(c.Reach(x.access_region, x.host_region, x.latency_class, x.rtt_us) for x in args.reach),
         tuple(
-            c.Link(x.from_region, x.to_region, m.price_micro(x.price_per_gb, f"links[{n}].price_per_gb"), x.mbit_per_s)
+            c.Link(
+                x.from_region, x.to_region, m.price_micro(x.price_per_gb, f"links[{n}].price_per_gb"), x.mbit_per_s,
+                x.mb_per_hour,
+            )
             for n, x in enumerate(args.links)
         ),
     )
 
 
-def _catalogue_terms(command: c.LoadCatalogue, m: Measures) -> r.CatalogueTerms:
-    return r.CatalogueTerms(
-        chips=tuple(_same(r.ChipTerms, chip) for chip in command.chips),
-        regions=tuple(_same(r.RegionTerms, region) for region in command.regions),
-        reach=tuple(_same(r.ReachTerms, row) for row in command.reach),
+def _catalogue_terms(command: c.LoadCatalogue, m: Measures) -> ro.CatalogueTerms:
+    return ro.CatalogueTerms(
+        chips=tuple(_same(ro.ChipTerms, chip) for chip in command.chips),
+        regions=tuple(_same(ro.RegionTerms, region) for region in command.regions),
+        reach=tuple(_same(ro.ReachTerms, row) for row in command.reach),
         links=tuple(
-            r.LinkTerms(
+            ro.LinkTerms(
                 from_region=link.from_region, to_region=link.to_region,
-                price_per_gb=m.yuan(link.price_micro_per_gb), mbit_per_s=link.mbit_per_s,
+                price_per_gb=m.yuan(link.price_micro_per_gb), mbit_per_s=link.mbit_per_s, mb_per_hour=link.mb_per_hour,
             )
             for link in command.links
         ),
     )  # fmt: skip
 
 
-def _tariff_of(args: r.TariffTerms, _: str, m: Measures) -> c.SetTariff:
+def _tariff_of(args: ro.TariffTerms, _: str, m: Measures) -> c.SetTariff:
     shares = tuple(c.Share(share.base, share.recipient, share.ppm) for share in args.shares)
     return c.SetTariff(
         args.version, m.time_ns(args.effective, "effective"), args.fee_standard_ppm, args.fee_economy_ppm,
@@ -299,24 +356,35 @@ def _tariff_of(args: r.TariffTerms, _: str, m: Measures) -> c.SetTariff:
     )  # fmt: skip
 
 
-def _tariff_terms(command: c.SetTariff, m: Measures) -> r.TariffTerms:
-    return r.TariffTerms(
+def _tariff_terms(command: c.SetTariff, m: Measures) -> ro.TariffTerms:
+    return ro.TariffTerms(
         version=command.version, effective=m.time_text(command.effective_ns),
         fee_standard_ppm=command.fee_standard_ppm, fee_economy_ppm=command.fee_economy_ppm,
         fee_emergency_ppm=command.fee_emergency_ppm,
-        shares=tuple(_same(r.ShareTerms, share) for share in command.shares),
+        shares=tuple(_same(ro.ShareTerms, share) for share in command.shares),
     )  # fmt: skip
 
 
-def _fix_of(args: r.FixTerms, _: str, m: Measures) -> c.SetFix:
+def _fix_of(args: ro.FixTerms, _: str, m: Measures) -> c.SetFix:
     return c.SetFix(args.instrument, m.price_micro(args.price, "price"), args.grade, args.inputs_hash)
 
 
-def _fix_terms(command: c.SetFix, m: Measures) -> r.FixTerms:
-    return r.FixTerms(
+def _fix_terms(command: c.SetFix, m: Measures) -> ro.FixTerms:
+    return ro.FixTerms(
         instrument=command.instrument, price=m.yuan(command.price_micro), grade=command.grade,
         inputs_hash=command.inputs_hash,
     )  # fmt: skip
+
+
+def _power_of(args: ro.PowerPrices, _: str, m: Measures) -> c.SetPowerPrices:
+    prices = tuple(m.price_micro(text, f"prices[{n}]") for n, text in enumerate(args.prices))
+    return c.SetPowerPrices(args.region, m.time_ns(args.start, "start"), prices)
+
+
+def _power_terms(command: c.SetPowerPrices, m: Measures) -> ro.PowerPrices:
+    return ro.PowerPrices(
+        region=command.region, start=m.time_text(command.start_ns), prices=tuple(map(m.yuan, command.prices_micro_per_kwh))
+    )
 
 
 # --- the table ---
@@ -357,6 +425,9 @@ WAYS: dict[str, Way] = {
     "submit_task": Way(
         c.SubmitTask, lambda args, who, m: c.SubmitTask(task_of(args, who, m)), lambda made, m: terms_of(made.task, m)
     ),
+    "amend_task": Way(
+        c.AmendTask, lambda args, who, m: c.AmendTask(task_of(args, who, m)), lambda made, m: terms_of(made.task, m)
+    ),
     "cancel_task": _alike(c.CancelTask, r.OwnTask),
     "place_order": Way(c.PlaceOrder, _order_of, _order_terms),
     "amend_order": Way(c.AmendOrder, _amended, _amend_terms),
@@ -377,21 +448,23 @@ WAYS: dict[str, Way] = {
     "post_bond": _money(c.PostBond, r.BondTerms),
     "deposit": _money(c.Deposit, r.MoneyMove),
     "withdraw": _money(c.Withdraw, r.MoneyMove),
-    "add_participant": _alike(c.AddParticipant, r.ParticipantTerms, is_own=False),
-    "add_site": _alike(c.AddSite, r.SiteTerms, is_own=False),
+    "add_participant": _alike(c.AddParticipant, ro.ParticipantTerms, is_own=False),
+    "allow_emergency": _alike(c.AllowEmergency, ro.EmergencyRight, is_own=False),
+    "add_site": _alike(c.AddSite, ro.SiteTerms, is_own=False),
     "attest_capacity": Way(c.AttestCapacity, _capacity_of, _capacity_terms),
     "set_venue": Way(c.SetVenue, lambda args, _, __: settings_of(args), _settings_terms),
     "load_catalogue": Way(c.LoadCatalogue, _catalogue_of, _catalogue_terms),
     "set_tariff": Way(c.SetTariff, _tariff_of, _tariff_terms),
-    "list_family": _alike(c.ListFamily, r.FamilyTerms, is_own=False),
+    "list_family": _alike(c.ListFamily, ro.FamilyTerms, is_own=False),
     "set_fix": Way(c.SetFix, _fix_of, _fix_terms),
+    "set_power_prices": Way(c.SetPowerPrices, _power_of, _power_terms),
     "settle_period": Way(
         c.SettlePeriod, lambda args, _, m: c.SettlePeriod(m.time_ns(args.period_start, "period_start")),
-        lambda made, m: r.Settlement(period_start=m.time_text(made.period_start_ns)),
+        lambda made, m: ro.Settlement(period_start=m.time_text(made.period_start_ns)),
     ),
     "advance_time": Way(
         c.AdvanceTime, lambda args, _, m: c.AdvanceTime(m.time_ns(args.to, "to")),
-        lambda made, m: r.ClockMove(to=m.time_text(made.now_ns)),
+        lambda made, m: ro.ClockMove(to=m.time_text(made.now_ns)),
     ),
 }  # fmt: skip
 

@@ -4,13 +4,14 @@ The figures below are counts and quantiles of that trace (8,152 pods), not rows 
 invented. Draws belong to a task's number.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exchange.adapters.draws import Draws
 from exchange.adapters.market_files import ANY_LATENCY_US, TaskRow
 from exchange.adapters.reference_prices import list_price_micro, to_tick
 from exchange.domain.commands import SetVenue, SubmitTask, Task, TaskChip
 from exchange.domain.units import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND, PPM, div_ceil
+from matching_core.limits import MAX_EMERGENCY_PERIODS
 
 BUYERS_PER_KIND = 40
 
@@ -128,6 +129,8 @@ def _task_row(seed: int, number: int, start_ns: int, venue: SetVenue) -> TaskRow
     periods = min(max(1, div_ceil(seconds, period_s)), MAX_HOURS * 60 // venue.period_min)
     waste = lots * periods * venue.period_min - div_ceil(lots * min(seconds, periods * period_s), 60)
     terms = _terms(draws, kind, buyer)
+    if terms.lane == "emergency" and periods > MAX_EMERGENCY_PERIODS:  # EM3
+        terms = replace(terms, lane="standard")
     cap = list_price_micro(chips[0]) * draws.from_quantiles(CAP_QUANTILES) // 1_000
     is_bulk, min_fill = draws.chance(kind.bulk), draws.chance(20)
     is_unbroken, is_abandoned = draws.chance(8), draws.chance(20)

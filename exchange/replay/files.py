@@ -15,6 +15,8 @@ from exchange.adapters.market_files import (
     sites_from_file,
     sites_from_offers,
 )
+from exchange.adapters.offer_rows import last_end_ns
+from exchange.adapters.power_prices import power_of_day, read_power_prices
 from exchange.adapters.price_lists import PRICE_LIST_KINDS
 from exchange.adapters.reference_prices import USD_RATE_PPM
 from exchange.adapters.rows import Problem
@@ -29,10 +31,18 @@ from exchange.adapters.trace_alibaba import (
     import_trace,
 )
 from exchange.adapters.trace_offers import DEFAULT_SUPPLY_PERMILLE, import_price_lists
-from exchange.domain.commands import AddSite, AttestCapacity, LoadCatalogue, SetTariff, SetVenue
+from exchange.domain.commands import (
+    AddSite,
+    AttestCapacity,
+    LoadCatalogue,
+    SetPowerPrices,
+    SetTariff,
+    SetVenue,
+)
 from exchange.replay.market_day import (
     MarketDay,
     buyers,
+    emergency_buyers,
     families_of,
     participant_commands,
     pieces_of,
@@ -57,6 +67,7 @@ class FileOptions:
     deposit_micro: int = 0
     nodes_path: Path | None = None  # the trace's node list
     sites_path: Path | None = None  # what is attested; without it the offers' own need
+    power_paths: tuple[tuple[str, Path], ...] = ()  # (region, hourly power prices)
 
 
 @dataclass(slots=True)
@@ -101,11 +112,11 @@ def market_day_from_files(
         settings=venue,
         catalogue=catalogue,
         tariff=tariff,
-        participants=participant_commands(deposits, worth),
+        participants=participant_commands(deposits, worth, emergency_buyers(read.tasks)),
         sites=sites,
         attestations=attestations,
         families=families_of(read.offers),
-        rows=timed_rows(read.offers, read.tasks),
+        rows=timed_rows(read.offers, read.tasks, _power(options, catalogue, read, start_ns, end_ns)),
         outages=(),
         start_ns=start_ns,
         end_ns=end_ns,
@@ -114,6 +125,25 @@ def market_day_from_files(
         notes=tuple(read.notes),
     )
     return day, read.problems
+
+
+def _power(
+    options: FileOptions, catalogue: LoadCatalogue, read: _Read, start_ns: int, end_ns: int
+) -> list[tuple[int, SetPowerPrices]]:
+    """When the power prices of a region's file are told; a series of another year is moved to this one's days."""
+    told: list[tuple[int, SetPowerPrices]] = []
+    known = {region.code for region in catalogue.regions}
+    for region, path in options.power_paths:
+        hours, problems = read_power_prices(path, options.usd_rate_ppm)
+        read.problems += problems
+        if region not in known:
+            read.problems.append(Problem(path.name, 0, "", "unknown_code", f"region {region[:40]!r} is not in the catalogue"))
+            continue
+        commands, moved_days = power_of_day(hours, region, start_ns, end_ns, options.venue)
+        if moved_days:
+            read.notes.append(f"power prices of {region}: those of {path.name}, moved by {moved_days} days")
+        told += commands
+    return told
 
 
 def _read_tasks(path: Path, options: FileOptions, catalogue: LoadCatalogue, read: _Read) -> None:
@@ -227,7 +257,7 @@ def _sites(
     if options.sites_path is None:
         return implied, needed
     rows, problems = read_sites(options.sites_path, options.venue, catalogue)
-    last_ns = max(end_ns, *(row.command.end_ns for row in read.offers))
+    last_ns = max(end_ns, *(last_end_ns(row.command) for row in read.offers))
     sites, attestations, conflicts = sites_from_file(rows, start_ns, last_ns)
     read.problems += [*problems, *conflicts]
     for site in implied:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from exchange.adapters.market_files import OfferRow, TaskRow
+from exchange.adapters.offer_rows import last_end_ns
 from exchange.domain.commands import (
     AddParticipant,
     AddSite,
@@ -86,9 +87,10 @@ def hold_micro(task: Task, venue: SetVenue, tariff: SetTariff) -> int:
 
 
 def offer_value_micro(offer: PlaceOffer, venue: SetVenue) -> int:
-    """What an offer is worth at most over one horizon, micro-yuan."""
-    periods = (offer.end_ns - offer.start_ns) // (venue.period_min * NS_PER_MINUTE)
+    """What an offer is worth at most over one horizon, micro-yuan; one that follows power where a kWh costs a yuan."""
+    periods = (last_end_ns(offer) - offer.start_ns) // (venue.period_min * NS_PER_MINUTE)
     price = max(offer.period_prices_micro, default=offer.price_micro)
+    price = offer.price_base_micro + offer.watts_per_card * 1_000 if offer.watts_per_card else price
     card_minutes = price * offer.lots * min(periods, venue.horizon_periods) * venue.period_min
     return div_ceil(card_minutes, 60 * venue.lots_per_card)
 
@@ -114,15 +116,20 @@ def providers(offers: Iterable[PlaceOffer], venue: SetVenue) -> dict[str, int]:
     return worth
 
 
+def emergency_buyers(tasks: Iterable[TaskRow]) -> frozenset[str]:
+    """Who has a task in the emergency lane, and is therefore allowed it (EM5)."""
+    return frozenset(row.command.task.participant for row in tasks if row.command.task.lane == "emergency")
+
+
 def participant_commands(
-    buyer_deposits: dict[str, int], provider_worth: dict[str, int]
+    buyer_deposits: dict[str, int], provider_worth: dict[str, int], emergency: frozenset[str] = frozenset()
 ) -> tuple[AddParticipant | Deposit | PostBond, ...]:
     """The fund's opening money, then accounts and money by name; who buys and sells gets both deposits in one."""
     commands: list[AddParticipant | Deposit | PostBond] = [Deposit("fund", FUND_MICRO, "opening")]
     for name in sorted(buyer_deposits.keys() | provider_worth.keys()):
         security = provider_worth.get(name, 0) * PROVIDER_SECURITY_PPM // PPM
         bond = whole_yuan(security * BOND_PPM // PPM) if name in provider_worth else 0
-        commands.append(AddParticipant(name, name))
+        commands.append(AddParticipant(name, name, may_use_emergency=name in emergency))
         commands.append(Deposit(name, whole_yuan(buyer_deposits.get(name, 0) + security + bond), "opening"))
         if bond:
             commands.append(PostBond(name, bond))
@@ -170,6 +177,6 @@ def window(tasks: Sequence[TaskRow], offers: Sequence[OfferRow], venue: SetVenue
     """(start_ns, end_ns): from the first row's period to the last possible delivery, its dispute window, a period."""
     period_ns = venue.period_min * NS_PER_MINUTE
     starts = [row.submit_ns for row in tasks] + [row.submit_ns for row in offers]
-    ends = [row.command.task.deadline_ns for row in tasks] or [row.command.end_ns for row in offers]
+    ends = [row.command.task.deadline_ns for row in tasks] or [last_end_ns(row.command) for row in offers]
     last_ns = div_ceil(max(starts + ends), period_ns) * period_ns
     return min(starts) // period_ns * period_ns, last_ns + venue.dispute_min * NS_PER_MINUTE + period_ns

@@ -17,6 +17,7 @@ from exchange.app import OtherInputs, Run, open_folder
 from exchange.domain.commands import PlaceOffer, SubmitTask
 from exchange.domain.units import div_half_even, format_scaled
 from exchange.projections import Projections
+from exchange.replay.comparison import compare
 from exchange.replay.driver import Driver, Progress
 from exchange.replay.market_day import MarketDay
 from exchange.replay.view import VenueView
@@ -53,6 +54,7 @@ class RunOptions:
     name: str = "replay"
     order: Order = field(default_factory=Order)
     left_out: tuple[Problem, ...] = ()  # rows that were left out, for refused.csv
+    with_rivals: bool = False  # also run the rivals on the same day
 
 
 def run_day(day: MarketDay, options: RunOptions, on_progress: Callable[[Progress], None]) -> dict[str, Any]:
@@ -77,6 +79,8 @@ def run_day(day: MarketDay, options: RunOptions, on_progress: Callable[[Progress
         run.close()
     summary = summarise(day, options, run, driver, projections, balances)
     summary["rounding_waste_card_hours"] = format_scaled(sum(waste.values()), 1000, 1)
+    if options.with_rivals:
+        summary["rivals"] = compare(day, projections, options.out)
     summary["market_s"] = round(traded_s, 3)
     summary["wall_s"] = round(time.perf_counter() - started, 3)
     summary["tasks_per_s"] = round(summary["tasks"] / traded_s, 1)

@@ -15,6 +15,7 @@ from exchange.replay.market_day import (
     MarketDay,
     Outage,
     buyers,
+    emergency_buyers,
     families_of,
     participant_commands,
     providers,
@@ -58,6 +59,7 @@ def market_day(
         participants=participant_commands(
             _deposits(seed, task_rows, venue, tariff),
             _worth(seed, providers((row.command for row in offer_rows), venue)),
+            emergency_buyers(task_rows),
         ),
         sites=sites,
         attestations=tuple(_attest(seed, word, owner_of[word.site], venue) for word in needed),

@@ -52,8 +52,8 @@ class VenueView:
 
     def open_work(self) -> OpenWork:
         """What is open now."""
-        state = self._venue.state
-        first_death_ns = min((entry.dies_ns for entry in state.tasks.values()), default=0)
+        state, core = self._venue.state, self._venue.core
+        first_death_ns = min((core.task(number).dies_ns for number in state.tasks), default=0)
         return OpenWork(
             bool(state.obligations), bool(state.bids), bool(state.tasks), bool(state.offers), first_death_ns
         )  # fmt: skip

@@ -55,6 +55,31 @@ static inline int cpx_grow(void **slab, uint64_t *capacity, uint64_t need, size_
     return 0;
 }
 
+/* As cpx_grow, for many small lists: the first room is for one item. */
+static inline int cpx_grow_small(void **list, uint64_t *capacity, uint64_t need, size_t item) {
+    uint64_t wanted = *capacity ? *capacity * 2 : 1;
+    void *grown;
+    if (need <= *capacity) return 0;
+    if (wanted >= 16) return cpx_grow(list, capacity, need, item);
+    if (wanted < need) wanted = need;
+    grown = realloc(*list, (size_t)wanted * item);
+    if (grown == NULL) return -1;
+    *list = grown;
+    *capacity = wanted;
+    return 0;
+}
+
+/* Give back what a slab has room for beyond `need` items; where the system refuses, all stays as it is. */
+static inline void cpx_shrink(void **slab, uint64_t *capacity, uint64_t need, size_t item) {
+    void *smaller;
+    if (need < 16) need = 16;
+    if (*capacity <= need) return;
+    smaller = realloc(*slab, (size_t)need * item);
+    if (smaller == NULL) return;
+    *slab = smaller;
+    *capacity = need;
+}
+
 /* Zeroed address space; memory is taken when it is touched. NULL without. */
 static inline void *cpx_reserve(size_t size) {
 #if defined(__linux__)
@@ -104,6 +129,12 @@ static inline uint64_t cpx_home(uint64_t key, uint32_t shift) {
     return (key * UINT64_C(0x9E3779B97F4A7C15)) >> shift;
 }
 
+/* One more word in the hash of several. */
+static inline uint64_t cpx_mix(uint64_t hash, uint64_t word) {
+    hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+    return hash ^ hash >> 29;
+}
+
 /* Bytes 8 to 15 of an event at once: kind, side, reason, flags, then the book, low byte first. */
 static inline void cpx_event_head(cpx_event *event, uint64_t head) { memcpy(&event->kind, &head, sizeof head); }
 
@@ -136,6 +167,11 @@ static inline int64_t cpx_lower_edge(int64_t base, int64_t ppm) {
 static inline int cpx_product_fits(int64_t price, int64_t qty, int64_t most) {
     uint64_t product;
     return !__builtin_mul_overflow((uint64_t)price, (uint64_t)qty, &product) && product <= (uint64_t)most;
+}
+
+/* Whether a time is at least `early` before the start of period `end - length`, for an end of any size. */
+static inline int cpx_is_before(int64_t time, int64_t origin, int64_t period_ns, int64_t end, int64_t length, int64_t early) {
+    return time <= (__int128)origin + ((__int128)end - length) * period_ns - early;
 }
 
 static inline int64_t cpx_add_capped(int64_t count, int64_t lots) {

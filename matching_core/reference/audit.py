@@ -6,6 +6,7 @@ from itertools import pairwise
 from ..enums import MassFilter, OrderFlag, Phase, Side
 from ..invariants import Money, check_capacity, check_money, check_orders, need
 from ..views import Order
+from . import audit_tasks
 from .state import Rules
 
 
@@ -17,8 +18,11 @@ def check(engine) -> None:
     check_orders(orders, engine.now_ns, halted)
     _check_calls(engine, orders)
     accounts = engine.ledger.accounts
+    market = engine.market
     check_money(
-        orders, {key: Money(tuple(entry.purses), entry.order_holds) for key, entry in accounts.items()}
+        orders,
+        {key: Money(tuple(entry.purses), entry.order_holds) for key, entry in accounts.items()},
+        [(task.terms.account, task.held_micro) for task in market.tasks.values()],
     )
     if engine.check_funds:
         capacities = {
@@ -26,7 +30,8 @@ def check(engine) -> None:
         }
         asks = {key: [ask.order_id for ask in line.asks] for key, line in engine.ledger.positions.items()}
         groups = {key: book.group for key, book in engine.open_books.items()}
-        check_capacity(orders, groups, capacities, asks)
+        check_capacity(orders, groups, capacities, asks, audit_tasks.residues(market))
+    audit_tasks.check(engine)
 
 
 def _check_books(engine) -> None:

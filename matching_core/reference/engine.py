@@ -3,10 +3,12 @@
 Rules kept here: checks go in the numeric order of RejectReason, then of DenyReason, and only then does anything
 change (C8, AM6); a trade prints at the maker's price (C6); an order that trades is the best one by price, then by
 place in the queue (C5); money and capacity move with the trade that causes it (HM2, RT1).
-The way in, the way out and the questions are here. Commands: `orders`, `tasks`, `phases`, `sweeps`, `setup`, `venue`.
-What they do: `matching`, `auction`, `stp`, `bands`. What they keep: `book`, `queue`, `accounts`, `cover`, `state`.
+The way in, the way out and the questions are here. Commands: `orders`, `phases`, `sweeps`, `setup`, `venue`; for tasks
+`tables`, `blocks`, `tasks`, `drains` and the older `take`. What they do: `matching`, `auction`, `stp`, `bands`; `routing`,
+`fills`, `waiting`. What they keep: `book`, `queue`, `accounts`, `cover`, `state`; `market`, `asks`.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from operator import index as as_int
 
@@ -14,18 +16,45 @@ from ..enums import Kind, Op, RejectReason, Side
 from ..intake import fit
 from ..limits import FEE_TABLES, MAX_WALK_PERIODS
 from ..records import Command, Event, unpack_commands
-from ..views import BookState, Order, ReferenceEvents, check_max_orders, check_sequence, check_walk
-from . import auction, audit, orders, phases, setup, snapshot, sweeps, tasks, venue
+from ..task_records import HEADS, tail_of
+from ..views import (
+    BlockView,
+    BookState,
+    Order,
+    ReferenceEvents,
+    Route,
+    TaskView,
+    check_max_orders,
+    check_sequence,
+    check_walk,
+)
+from . import (
+    auction,
+    audit,
+    blocks,
+    drains,
+    orders,
+    phases,
+    setup,
+    snapshot,
+    sweeps,
+    tables,
+    take,
+    tasks,
+    venue,
+    waiting,
+)
 from .accounts import Ledger
 from .book import Book
 from .cover import hold
+from .market import Market
 from .state import LiveOrder
 
 
 class Engine:
     """All books and accounts of one venue. Not for several threads at once."""
 
-    RULES_VERSION = 2  # 2: every rule of docs/rules/matching.md; engines without it have version 1
+    RULES_VERSION = 3  # 3: tasks; 2: orders, calls and sessions as docs/rules/matching.md has them; 1: neither
 
     def __init__(self, max_orders: int = 1_000_000, *, check_funds: bool = False, listed_only: bool = False):
         self.max_orders = check_max_orders(max_orders)
@@ -37,17 +66,23 @@ class Engine:
         self.live: dict[int, LiveOrder] = {}
         self.calls: set[int] = set()  # the books in a call
         self.ledger = Ledger()
+        self.market = Market()
+        self.tail: Sequence[Command] | None = None  # the continuation records of the command at hand
         self.next_seq = 1
         self._stamp = 0
         self._seq = 0
         self._events: list[Event] = []
         self._handlers = {
-            Op.TAKE: lambda c: tasks.take(self, c),
+            Op.TAKE: lambda c: take.take(self, c),
             **orders.handlers(self),
             **venue.handlers(self),
             **phases.handlers(self),
             **setup.handlers(self),
             **sweeps.handlers(self),
+            **tables.handlers(self),
+            **blocks.handlers(self),
+            **tasks.handlers(self),
+            **drains.handlers(self),
         }
 
     def prefault(self, orders: int) -> None:
@@ -60,20 +95,29 @@ class Engine:
         batch = unpack_commands(_whole_records(commands))
         check_sequence(first_seq, seq_step, len(batch))
         self._events = []
+        resume = 0  # the records of a task go with its head
         for i, command in enumerate(batch):
+            if i < resume:
+                continue
+            resume = i + 1
+            if command.op in HEADS:
+                self.tail = tail_of(batch, i)
+                resume += len(self.tail or ())
             self._apply(command, first_seq + i * seq_step)
+            self.next_seq = first_seq + (resume - 1) * seq_step + 1
         return ReferenceEvents(b"".join(event.pack() for event in self._events))
 
     def submit(
         self, op, *, side=0, order_type=0, tif=0, stp=0, flags=0, book=0, account=0, order_id=0, price=0, qty=0,
         aux=0, expiry_ns=0, client_ref=0, seq=None,
     ) -> list[Event]:  # fmt: skip
-        """Apply one command given as ints of any size; seq defaults to the one after the last."""
+        """Apply one command given as ints of any size; seq defaults to the one after the last. Not for tasks."""
         seq = self.next_seq if seq is None else seq
         check_sequence(seq, 0, 1)
         command, misfit = fit(op, side, order_type, tif, stp, flags, book, account, order_id, price, qty, aux, expiry_ns,
                               client_ref)  # fmt: skip
         self._events = []
+        self.tail = None
         self._apply(command, seq, misfit)
         return self._events
 
@@ -128,6 +172,10 @@ class Engine:
         """From now on its rules and its phase are part of the state, and so is the book."""
         book.is_set_up = True
         self.open_books[book.book] = book
+
+    def is_id_taken(self, order_id: int) -> bool:
+        """Whether a live order, a waiting task or a block offer has this id."""
+        return order_id in self.live or self.market.is_used(order_id)
 
     # --- questions; they change nothing ---
 
@@ -202,7 +250,46 @@ class Engine:
     def site_walk(self, account: int, first_book: int, n_books: int, qty: int) -> list[int]:
         """Per book: micro-yuan to buy qty from the account's asks there, -1 where it does not offer so much."""
         check_walk(n_books, MAX_WALK_PERIODS)
-        return [tasks.walk_cost(self, account, book, qty) for book in range(first_book, first_book + n_books)]
+        return [take.walk_cost(self, account, book, qty) for book in range(first_book, first_book + n_books)]
+
+    # --- questions about tasks ---
+
+    @property
+    def n_tasks(self) -> int:
+        """Waiting tasks."""
+        return len(self.market.tasks)
+
+    def find_task(self, records, limit_micro: int | None = None) -> Route | None:
+        """What a TASK of these records would take now within a limit (None = its own), whoever pays and waits."""
+        return tasks.find(self, records, limit_micro)
+
+    def task(self, task_id: int) -> TaskView | None:
+        """One waiting task, or None."""
+        task = self.market.tasks.get(task_id)
+        return waiting.view(self, task) if task else None
+
+    def tasks(self) -> list[int]:
+        """The ids of the waiting tasks, ascending."""
+        return sorted(self.market.tasks)
+
+    def tasks_due(self, now_ns: int) -> list[int]:
+        """The tasks that ADVANCE_TIME to that moment would expire, in that order."""
+        return [task.terms.order_id for task in waiting.due(self, as_int(now_ns))]
+
+    def block_offer(self, offer_id: int) -> BlockView | None:
+        """One block offer, or None."""
+        offer = self.market.blocks.get(offer_id)
+        return blocks.view(offer) if offer else None
+
+    def dirty(self) -> list[int]:
+        """RT4: the books that the next pass of a drain looks at, ascending."""
+        return sorted(self.market.dirty)
+
+    def link_load(self, from_region: int, to_region: int, period: int) -> int:
+        """RT7: the megabytes that a link has promised in one period."""
+        return self.market.link_loads.get((from_region, to_region, period), 0)
+
+    # --- the whole ---
 
     def check(self) -> None:
         """Raise AssertionError naming the first broken invariant; O(state)."""

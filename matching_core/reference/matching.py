@@ -119,5 +119,7 @@ def _trade(engine, taker: LiveOrder, maker: LiveOrder, book: Book, lots: int) ->
                 price=maker.price, qty=lots, leaves=taker.leaves, contra_leaves=maker.leaves)  # fmt: skip
     settle(engine, book, buy, sell, maker.price, lots, hold_before)
     if book.is_set_up:
+        if book.rules.dynamic_ppm and book.rules.last != maker.price:
+            engine.market.mark(book.book)  # RT4: the band moves
         book.rules.last = maker.price
     after_fill(engine, maker, book, lots)

@@ -27,6 +27,7 @@ from .bits import (
     AUCTION_ONLY,
     HIDDEN,
     ICEBERG,
+    INDIVISIBLE,
     MIN_QTY,
     NO_CANCEL,
     POST_ONLY,
@@ -113,7 +114,7 @@ def _why_new_rejected(engine, c: Command, book: Book) -> int:
         return RejectReason.INVALID_EXPIRY
     if not _is_taken_now(c, book.rules):
         return RejectReason.PHASE
-    if c.order_id in engine.live:
+    if engine.is_id_taken(c.order_id):
         return RejectReason.DUPLICATE_ID
     if len(engine.live) >= engine.max_orders:
         return RejectReason.BOOK_FULL
@@ -123,7 +124,7 @@ def _why_new_rejected(engine, c: Command, book: Book) -> int:
 
 
 def _is_offered(c: Command, book: Book) -> bool:
-    """Whether type, time in force and flags exist and go together (PO3, IC6, T4, EM1)."""
+    """Whether type, time in force and flags exist and go together (PO3, IC6, T4, EM1, BB1)."""
     if c.side > Side.SELL or c.order_type > OrderType.MARKET or c.tif > TimeInForce.DAY:
         return False
     if c.flags & ~ALL_FLAGS or c.stp > StpMode.DECREMENT:
@@ -134,6 +135,8 @@ def _is_offered(c: Command, book: Book) -> bool:
     if c.flags & ICEBERG and c.flags & MIN_QTY:
         return False
     if c.flags & STANDBY and (c.side != Side.SELL or not book.rules.end_ns):
+        return False
+    if c.flags & INDIVISIBLE and c.side != Side.SELL:
         return False
     if c.flags & AUCTION_ONLY:
         is_alone = c.flags == AUCTION_ONLY and 0 <= c.aux <= ALL_CALLS

@@ -60,6 +60,7 @@ def _uncross(engine, c: Command) -> None:
     if book.rules.phase != Phase.AUCTION or engine.now_ns < book.rules.call_end_ns:
         engine.reject(c, RejectReason.PHASE)
         return
+    engine.market.mark(c.book)  # RT4
     if auction.uncross(engine, book):
         _move(engine, book, c.aux)
 
@@ -79,6 +80,7 @@ def gate(engine, book: Book) -> None:
 def _move(engine, book: Book, phase: int, call: int = 0, call_end_ns: int = 0) -> None:
     before = book.rules.phase
     engine.set_up(book)
+    engine.market.mark(book.book)  # RT4
     if before == Phase.AUCTION and phase != Phase.AUCTION:
         auction.end_call_orders(engine, book)
     _enter(engine, book, phase, call, call_end_ns)

@@ -1,11 +1,12 @@
 """An order joins the book, shrinks, and leaves it; whatever the reason, its cover and its place go with it.
 
 Rules kept here: AM2 and IC5 (fewer lots in the same place; what is hidden goes first), IC2 and IC4 (which slice of an
-iceberg stands in the queue), HM3 and ST3 (whoever leaves frees what he held, in one event).
+iceberg stands in the queue), HM3 and ST3 (whoever leaves frees what he held, in one event), RT4 (what may suit a
+waiting task is marked).
 """
 
 from ..enums import BookRule, Kind, Side
-from .bits import KEPT_PRIORITY
+from .bits import KEPT_PRIORITY, MIN_QTY
 from .book import Book
 from .cover import hold, reserve
 from .state import LiveOrder
@@ -14,6 +15,8 @@ from .state import LiveOrder
 def rest(engine, order: LiveOrder, book: Book, taken: int = 0) -> None:
     """Queue what is left of an order after it has taken so many lots; an iceberg says which slice it shows."""
     enter(engine, order, book)
+    if order.side == Side.SELL:
+        engine.market.mark(book.book)  # RT4
     if order.is_iceberg:
         used = 0 if book.rules.flags & BookRule.FRESH_PEAK else taken % order.aux
         order.shown = min(order.aux - used, order.leaves)
@@ -32,6 +35,7 @@ def enter(engine, order: LiveOrder, book: Book) -> None:
 
 def unrest(engine, order: LiveOrder, book: Book) -> None:
     """Take an order out of its queue; nothing is freed."""
+    _mark_less(engine, order, book)
     del engine.live[order.order_id]
     book.remove(order)
     if engine.check_funds and order.side == Side.SELL:
@@ -39,11 +43,20 @@ def unrest(engine, order: LiveOrder, book: Book) -> None:
         asks[:] = [ask for ask in asks if ask is not order]
 
 
+def _mark_less(engine, order: LiveOrder, book: Book) -> None:
+    """RT4: a sell that shrinks, trades or leaves, as long as tasks wait."""
+    if order.side == Side.SELL and engine.market.tasks:
+        asks = engine.ledger.position(order.account, book.book).asks
+        engine.market.mark_less(book.book, any(ask.flags & MIN_QTY for ask in asks))
+
+
 def after_fill(engine, order: LiveOrder, book: Book, lots: int) -> None:
     """A resting order has traded so many lots: it goes when filled, and an iceberg shows its next slice (IC2)."""
     if order.leaves == 0:
         unrest(engine, order, book)
-    elif order.is_iceberg:
+        return
+    _mark_less(engine, order, book)
+    if order.is_iceberg:
         order.shown -= lots
         if order.shown <= 0:
             replenish(engine, order, book)
@@ -66,6 +79,8 @@ def shrink(engine, order: LiveOrder, book: Book, leaves: int, flags: int = 0) ->
     """Fewer open lots, or as many, in the same place of the queue; what an iceberg hides goes first (IC5)."""
     hold_before, lots_before = hold(engine, order, book), order.leaves
     order.qty -= order.leaves - leaves
+    if leaves < lots_before and order.order_id in engine.live:
+        _mark_less(engine, order, book)
     order.leaves = leaves
     order.shown = min(order.shown, leaves)
     reserve(engine, order, book, hold_before, lots_before)
@@ -98,3 +113,4 @@ def close_if_idle(engine, book: Book) -> None:
     """An unlisted book without orders is no part of the state, unless it was set up."""
     if not book.listed and not book.is_set_up and book.is_empty:
         engine.open_books.pop(book.book, None)
+        engine.market.dirty.discard(book.book)

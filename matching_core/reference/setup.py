@@ -60,6 +60,7 @@ def _why_bands_rejected(engine, c: Command, book: Book) -> int:
 
 def _set_bands(engine, c: Command, book: Book) -> None:
     book.rules.static_ppm, book.rules.dynamic_ppm, book.rules.corridor_ppm = c.price, c.qty, c.aux
+    engine.market.mark(c.book)  # RT4
     engine.emit(Kind.BANDS_SET, book=c.book, price=c.price, qty=c.qty, leaves=c.aux)
 
 
@@ -69,6 +70,7 @@ def _why_reference_rejected(engine, c: Command, book: Book) -> int:
 
 def _set_reference(engine, c: Command, book: Book) -> None:
     book.rules.reference = c.price
+    engine.market.mark(c.book)  # RT4
     engine.emit(Kind.REFERENCE_SET, book=c.book, price=c.price)
 
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 from .. import image, loading
 from ..enums import OrderFlag, OrderType, Phase, Side, StpMode, TimeInForce
 from ..limits import MAX_FEE_PPM, MAX_MONEY_MICRO, MAX_ORDER_ID, MAX_PRICE_TICKS, MAX_QTY_LOTS, MAX_SLICES
+from . import snapshot_tasks
 from .bits import ALL_CALLS, ALL_FLAGS
 from .book import Book
 from .queue import enter
@@ -39,6 +40,7 @@ def _sections(engine) -> dict[str, bytes]:
         "RULE": [_rule_row(book) for _, book in sorted(engine.open_books.items()) if book.is_set_up],
         "ORDX": [(order.order_id, order.aux, order.shown) for order in orders if order.aux],
         "KILL": sorted(engine.ledger.killed),
+        **snapshot_tasks.sections(engine.market),
     })  # fmt: skip
 
 
@@ -71,6 +73,7 @@ def read(engine_class, blob):
         record = engine.ledger.position(account, book)
         record.bought, record.sold = bought, sold
     _read_orders(engine, rows.orders, rows.extras)
+    snapshot_tasks.read(engine, rows.tables)
     try:
         engine.check()
     except AssertionError as broken:
@@ -141,7 +144,7 @@ def _are_marks_fair(o: LiveOrder) -> bool:
         return False
     if o.is_for_call:
         return o.flags == OrderFlag.AUCTION_ONLY and 0 <= o.aux <= ALL_CALLS and o.shown == 0
-    if o.flags & OrderFlag.STANDBY and o.side != Side.SELL:
+    if o.flags & (OrderFlag.STANDBY | OrderFlag.INDIVISIBLE) and o.side != Side.SELL:
         return False
     if o.is_iceberg:
         is_peak_fair = o.aux <= MAX_QTY_LOTS and o.qty <= o.aux * MAX_SLICES

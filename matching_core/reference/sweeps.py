@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from ..enums import CancelReason, ExpireReason, Kind, MassFilter, Op, RejectReason, Side, TimeInForce
 from ..records import Command
+from . import blocks, waiting
 from .bits import ALL_FILTERS
 from .orders import is_no_cancel
 from .queue import withdraw
@@ -89,6 +90,8 @@ def _kill(engine, c: Command) -> None:
     who = _who(c)
     engine.ledger.killed.add(who)
     fields = _sweep(engine, lambda order: _is_of(engine, who, order), Kind.CANCELED, CancelReason.KILLED)
+    waiting.kill(engine, who)
+    blocks.kill(engine, who)
     engine.emit(Kind.KILLED, flags=who[0], order_id=who[1], **fields)
 
 

@@ -10,7 +10,7 @@ from ..limits import (
     MAX_QTY_LOTS,
 )
 from ..records import Command
-from . import phases
+from . import blocks, drains, phases, tables, waiting
 from .bits import STANDBY
 from .book import Book
 from .queue import withdraw
@@ -37,19 +37,24 @@ def handlers(engine) -> dict:
 
 
 def _advance_time(engine, c: Command) -> None:
-    """T1, T3: orders whose time is over; then T5: everything on books whose gate has come."""
+    """T1, T3: tasks, then orders whose time is over; T5: books whose gate has come; then what the time brings to tasks."""
     if c.reserved:
         engine.reject(c, RejectReason.INVALID_FIELD)
         return
     if c.aux < engine.now_ns:
         engine.reject(c, RejectReason.TIME_BACKWARDS)
         return
-    engine.now_ns = c.aux
+    before_ns, engine.now_ns = engine.now_ns, c.aux
+    for task in waiting.due(engine, c.aux):
+        waiting.expire(engine, task)
     for order in in_walk_order(engine, lambda order: 0 < order.expiry_ns <= engine.now_ns):
         withdraw(engine, order, Kind.EXPIRED, ExpireReason.GTD)
     for book in [engine.open_books[book] for book in engine.books()]:
         if 0 < book.gate_ns <= engine.now_ns:
             _close_book(engine, book)
+    tables.drop_old_loads(engine)
+    waiting.step(engine)
+    drains.come_into_sight(engine, before_ns)
 
 
 def in_walk_order(engine, is_due) -> list:
@@ -62,6 +67,7 @@ def in_walk_order(engine, is_due) -> list:
 def _close_book(engine, book: Book) -> None:
     """T5: everything expires; EM1: but where the book lives on after its gate, asks marked standby stay as they are."""
     lives_on = not book.rules.is_gated and book.rules.end_ns > engine.now_ns
+    blocks.expire(engine, book.book)
     orders = list(book.walk())
     leaving = [order for order in orders if not (lives_on and order.flags & STANDBY)]
     for order in leaving:
@@ -72,6 +78,7 @@ def _close_book(engine, book: Book) -> None:
         return
     engine.calls.discard(book.book)
     del engine.open_books[book.book]
+    engine.market.dirty.discard(book.book)
     engine.ledger.drop_book(book.book)
     if book.group and not _is_group_listed(engine, book.group):
         engine.ledger.drop_group(book.group)

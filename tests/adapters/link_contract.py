@@ -212,7 +212,7 @@ class LinkContract:
     # --- when it takes no more ---
 
     def test_what_waits_has_a_bound_and_the_market_goes_on(self, fresh_url, sample: Sample, monkeypatch):
-        monkeypatch.setattr(store_link, "MAX_HELD", 300_000)
+        monkeypatch.setattr(store_link, "MAX_HELD", 400_000)
         url, records = fresh_url(), records_of(sample)
 
         async def story(link: StoreLink) -> None:
@@ -221,7 +221,7 @@ class LinkContract:
                 with pytest.raises(StoreBehind, match="commands wait"):
                     give(link, records)
                 taken = link.pending
-                assert link.is_behind and 100 < taken < len(records) and link._held_bytes < 400_000
+                assert link.is_behind and 100 < taken < len(records) and link._held_bytes < 500_000
                 with pytest.raises(StoreBehind):
                     link.on_record(*records[taken])
                 assert not await link.wait_for(taken + 1, PATIENCE_S)

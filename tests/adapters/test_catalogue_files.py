@@ -145,6 +145,18 @@ def test_nonsense_in_a_catalogue_is_named_by_file_line_and_column(tmp_path, name
     assert broken(tmp_path, name, old, new)[0] == expected
 
 
+def test_a_link_may_say_how_much_it_takes_in_an_hour(tmp_path):
+    for path in BUNDLED.glob("*.csv"):
+        text = path.read_text(encoding="utf-8")
+        if path.name == "links.csv":
+            head, first, second, *rest = text.splitlines()
+            text = "\n".join((f"{head},gb_per_hour", f"{first},12.5", f"{second},", *(f"{line},0" for line in rest))) + "\n"
+        (tmp_path / path.name).write_text(text, encoding="utf-8")
+    links = load_catalogue(tmp_path).links
+    assert [link.mb_per_hour for link in links] == [12_500] + [0] * (len(links) - 1)
+    assert broken(tmp_path, "links.csv", "mbit_per_s\n", "mbit_per_s,gb_per_day\n")[0].endswith("unknown_column")
+
+
 def test_all_faults_of_a_folder_are_told_at_once(tmp_path):
     for name in ("chips.csv", "regions.csv", "reach.csv", "links.csv"):
         (tmp_path / name).write_text("nothing\n")

@@ -17,7 +17,16 @@ from exchange.adapters.market_files import (
 )
 from exchange.adapters.rows import parse_time_ns
 from exchange.adapters.sniff import sniff
-from exchange.domain.commands import AddSite, AttestCapacity, PlaceOffer, SetVenue, SubmitTask, Task, TaskChip
+from exchange.domain.commands import (
+    AddSite,
+    AttestCapacity,
+    PlaceOffer,
+    SetVenue,
+    SubmitTask,
+    Task,
+    TaskChip,
+    TaskStep,
+)
 from exchange.domain.units import NS_PER_HOUR
 
 TASK_HEADER = ",".join((*TASK_COLUMNS.required, *TASK_COLUMNS.optional))
@@ -127,8 +136,23 @@ def test_a_bad_row_is_told_and_the_others_are_kept(tmp_path):
         ({"min_green": "1.5"}, "min_green", "too_large"),
         ({"min_fill": "1"}, "min_fill", "conflict"),
         ({"shape": "bulk", "min_fill": "17"}, "min_fill", "too_large"),
-        ({"shape": "split"}, "shape", "unsupported"),
-        ({"min_run": "2"}, "min_run", "unsupported"),
+        ({"shape": "circle"}, "shape", "choice"),
+        ({"min_run": "2"}, "min_run", "conflict"),
+        ({"shape": "split", "min_run": "3"}, "min_run", "too_large"),
+        ({"pflops_hours": "5"}, "pflops_hours", "conflict"),
+        ({"cards": "", "pflops_hours": "5"}, "price_cap", "conflict"),
+        ({"cards": "", "pflops_hours": "5", "price_cap": ""}, "budget", "missing"),
+        ({"cards": "", "pflops_hours": "0", "price_cap": "", "budget": "9"}, "pflops_hours", "too_small"),
+        ({"cards": "", "pflops_hours": "5", "price_cap": "", "budget": "9", "shape": "bulk"}, "shape", "conflict"),
+        ({"steps": "8.00|8.50@2026-01-05T03:00:00Z"}, "steps", "conflict"),
+        ({"lane": "economy", "steps": "8.50"}, "steps", "too_large"),
+        ({"lane": "economy", "steps": "8.00|8.50"}, "steps", "time"),
+        ({"lane": "economy", "steps": "8.00@2026-01-05T03:00:00Z|8.50@2026-01-05T04:00:00Z"}, "steps", "time"),
+        ({"lane": "economy", "steps": "8.00|8.50@2026-01-05"}, "steps", "time"),
+        ({"lane": "economy", "steps": "8.00|8.50@2026-01-05T00:00:00Z"}, "steps", "time_order"),
+        ({"lane": "economy", "steps": "8.00|8.40@2026-01-05T03:00:00Z"}, "steps", "conflict"),
+        ({"lane": "economy", "steps": "8.50|8.00@2026-01-05T03:00:00Z"}, "steps", "conflict"),
+        ({"lane": "economy", "steps": "-1|8.50@2026-01-05T03:00:00Z"}, "steps", "too_small"),
         ({"allowed_regions": "a|a"}, "allowed_regions", "duplicate"),
         ({"valid_until": "2026-01-04T00:00:00Z"}, "valid_until", "time_order"),
         ({"earliest_start": "2026-01-07T00:00:00Z"}, "deadline", "time_order"),
@@ -186,8 +210,15 @@ def test_a_full_offer_row_becomes_the_command_its_provider_would_send(tmp_path):
         ({"min_hours": "3"}, "min_hours", "conflict"),
         ({"latency_class": "L3"}, "latency_class", "choice"),
         ({"power": "coal"}, "power", "choice"),
-        ({"standby": "yes"}, "standby", "unsupported"),
-        ({"kw_per_card": "0.4"}, "kw_per_card", "unsupported"),
+        ({"standby": "yes", "notice_min": "5"}, "standby", "conflict"),
+        ({"kw_per_card": "0.4"}, "price", "conflict"),
+        ({"kw_per_card": "0.4", "price": "", "hour_prices": "8.00|8.00"}, "hour_prices", "conflict"),
+        ({"price_base": "1.00", "price": ""}, "kw_per_card", "missing"),
+        ({"kw_per_card": "0", "price": ""}, "kw_per_card", "too_small"),
+        ({"price": ""}, "price", "missing"),
+        ({"hour_prices": "8.00|0"}, "hour_prices", "too_small"),
+        ({"end": "", "hour_prices": "8.00|8.00"}, "hour_prices", "conflict"),
+        ({"end": "", "hour_prices": "|".join(["0"] * 24)}, "hour_prices", "conflict"),
         ({"region": "beijing"}, "region", "unknown_code"),
         ({"indivisible_ok": "perhaps"}, "indivisible_ok", "choice"),
     ],
@@ -197,6 +228,40 @@ def test_what_is_wrong_with_an_offer_is_named(tmp_path, changes, column, code):
     rows, problems = read_offers(path, catalogue=load_catalogue())
     assert rows == []
     assert [(problem.column, problem.code) for problem in problems] == [(column, code)]
+
+
+def test_steps_split_and_pflops_hours_become_fields_of_the_task(tmp_path):
+    lines = [
+        task_line(task_id="a", shape="split", min_run="1.5", lane="economy",
+                  steps="7.00|7.50@2026-01-05T03:00:00Z|8.50@2026-01-05T12:00:00+08:00"),
+        task_line(task_id="b", shape="spread", chips="", cards="", price_cap="", budget="900", pflops_hours="12.345"),
+    ]  # fmt: skip
+    rows, problems = read_tasks(write(tmp_path, "tasks.csv", TASK_HEADER, *lines), catalogue=load_catalogue())
+    assert problems == []
+    split, spread = (row.command.task for row in rows)
+    assert (split.shape, split.min_run, split.steps) == ("split", 2, (
+        TaskStep(0, 7_000_000), TaskStep(T0 + 3 * NS_PER_HOUR, 7_500_000), TaskStep(T0 + 4 * NS_PER_HOUR, 8_500_000),
+    ))  # fmt: skip
+    assert (spread.shape, spread.chips, spread.lots, spread.pflops_milli_hours, spread.budget_micro) == (
+        "spread", (), 0, 12_345, 900_000_000,
+    )  # fmt: skip
+
+
+def test_offers_that_stand_follow_power_or_wait_for_emergencies(tmp_path):
+    day = "|".join(["0"] * 8 + ["7.50"] * 16)
+    lines = [
+        offer_line(offer_id="a", end="", hour_prices=day, standby="yes"),
+        offer_line(offer_id="b", price="", price_base="2.005", kw_per_card="0.7"),
+        offer_line(offer_id="c", end="", price="", kw_per_card="0.7"),
+    ]
+    rows, problems = read_offers(write(tmp_path, "offers.csv", OFFER_HEADER, *lines), catalogue=load_catalogue())
+    assert problems == []
+    stands, follows, both = (row.command for row in rows)
+    assert (stands.end_ns, stands.standby, stands.period_prices_micro) == (0, True, (0,) * 8 + (7_500_000,) * 16)
+    assert (follows.price_micro, follows.price_base_micro, follows.watts_per_card) == (0, 2_005_000, 700)
+    assert (both.end_ns, both.price_base_micro, both.watts_per_card) == (0, 0, 700)
+    (attested,) = sites_from_offers(rows[:1])[1]
+    assert (attested.start_ns, attested.end_ns) == (T0 + 2 * NS_PER_HOUR, T0 + 2 * NS_PER_HOUR + 400 * 24 * NS_PER_HOUR)
 
 
 def test_a_site_cannot_change_its_owner_or_place_within_a_file(tmp_path):

@@ -122,7 +122,6 @@ SHOWN_BY = {
     "choice": with_task(lane="urgent"),
     "duplicate": with_task(chips="H800|H800"),
     "conflict": with_task(budget="100"),
-    "unsupported": with_task(steps="8.00|8.50"),
     "json": a_price_list_that_is_no_json,
     "not_monotone": a_reach_that_is_not_monotone,
 }

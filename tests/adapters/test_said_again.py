@@ -139,7 +139,8 @@ def test_what_is_said_of_an_offer_that_is_over_here_changes_nothing() -> None:
     book = OfferBook(lambda table, key, row: noted.append((table, dict(row))))
     book.configure(HOUR, HOUR // 12)
     row = {"seq": 1, "participant": "P1", "offer_id": "o1", "start_ns": T0, "end_ns": T0 + HOUR, "periods": 1, "lots": 5,
-           "price_micro": 1, "period_prices": "[]", "status": "open", "ended_seq": 0, "ended_ns": 0}  # fmt: skip
+           "price_micro": 1, "period_prices": "[]", "standby": False, "status": "open", "ended_seq": 0,
+           "ended_ns": 0}  # fmt: skip
     book.begin(1, T0 - HOUR)
     book.place(row)
     book.finish()

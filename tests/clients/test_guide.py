@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from live_market import LiveMarket, china, live_market
+from typer.testing import CliRunner
 
 from clients import AsyncClient
+from exchange.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guides" / "sdk.md"
@@ -42,6 +44,44 @@ def test_every_example_of_the_guide_runs(
     ):  # fmt: skip
         assert line in said, line
     assert supplied.buyer_key not in said
+
+
+@pytest.fixture(scope="module")
+def two_sites(tmp_path_factory: pytest.TempPathFactory):
+    with live_market(tmp_path_factory.mktemp("tasks guide") / "market") as found:
+        found.operator.add_site("zw-2", participant="seller", region="gansu-qingyang")
+        found.operator.attest_capacity("zw-2", chip="A910B", cards=10_000, start=china(0), end=china(0, "2026-12-05"))
+        found.operator.attest_capacity("zw-1", chip="A910B", cards=10_000, start=china(0), end=china(0, "2026-12-05"))
+        yield found
+
+
+@pytest.mark.slow
+def test_every_example_of_the_guide_to_tasks_runs(
+    two_sites: LiveMarket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment = {
+        "CPX_URL": two_sites.server.url, "CPX_KEY": two_sites.buyer_key, "CPX_PROVIDER_KEY": two_sites.seller_key,
+        "XDG_CONFIG_HOME": str(tmp_path), "COLUMNS": "150",
+    }  # fmt: skip
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    text = (ROOT / "docs" / "guides" / "tasks.md").read_text(encoding="utf-8")
+    scope: dict[str, object] = {"__name__": "guide"}
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", text, re.S)):
+        exec(compile(block, f"tasks.md block {number}", "exec"), scope)
+    said = capsys.readouterr().out
+    for line in (
+        "hours are listed so far", "ACCEPTED", "4.80 32 32 A910B/gansu-qingyang/L10/grid block of at least 8 x 2 h",
+        "True zw-2 77.568 [('zw-2', Decimal('8'), True)]", "NO_DEPTH cards", "FILLED FILLED FILLED 20", "WAITING FILLED",
+        "task FILLED",
+    ):  # fmt: skip
+        assert line in said, (line, said)
+    (shell,) = re.findall(r"```sh\n(.*?)```", text, re.S)
+    for line in shell.splitlines():
+        words = line.removesuffix(" || true").replace("$CPX_PROVIDER_KEY", two_sites.seller_key).split()
+        assert words.pop(0) == "cpx"
+        done = CliRunner(env=environment).invoke(app, words)
+        assert done.exit_code == (1 if line.endswith("|| true") else 0), (line, done.output)
 
 
 @pytest.mark.slow

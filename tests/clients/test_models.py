@@ -16,8 +16,9 @@ from clients import events, models, models_delivery, models_operator
 from clients.core import ANSWERS
 from clients.errors import BadAnswer
 from clients.model import read_model
-from exchange.protocol import answers, answers_operator, private
+from exchange.protocol import answers, answers_delivery, answers_operator, private
 from exchange.protocol.operations import OPERATIONS
+from exchange.protocol.requests import TaskTerms
 
 ROOMS = (models, models_delivery, models_operator, events)
 BASES = {"Answer", "Private"}
@@ -25,9 +26,9 @@ BASES = {"Answer", "Private"}
 
 def wire_structs() -> list[type[Struct]]:
     found = {}
-    for room in (answers, answers_operator, private):
+    for room in (answers, answers_delivery, answers_operator, private):
         for name, kind in inspect.getmembers(room, inspect.isclass):
-            if issubclass(kind, Struct) and kind is not Struct and name not in BASES:
+            if issubclass(kind, Struct) and kind is not Struct and name not in BASES and kind is not TaskTerms:
                 found[name] = kind
     return list(found.values())
 

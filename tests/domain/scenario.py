@@ -120,7 +120,8 @@ class Teller:
             *(c.ListFamily(*code.split("/")) for code in FAMILIES),
         ]  # fmt: skip
         for name in ("B1", "B2", "P1", "P2", "P3"):
-            commands += [c.AddParticipant(name, f"firm {name}"), c.Deposit(name, rich)]
+            may = name[0] == "B"  # EM5
+            commands += [c.AddParticipant(name, f"firm {name}", may_use_emergency=may), c.Deposit(name, rich)]
         for row in SITES:
             commands.append(c.AddSite(*row))
             for chip in ("H800", "A910B"):
@@ -200,11 +201,16 @@ class Teller:
         )
 
     def _offer(self, words: list[str]) -> c.PlaceOffer:
-        """offer P1 o1 g1 H800/L10/grid 64 @ 8.00 01-07 [prices 8,9] [min 16x3] [notice 30] [indivisible]"""
-        who, name, site, place, cards, _, price, window, *more = words
+        """offer P1 o1 g1 H800/L10/grid 64 @ 8.00 01-07 [prices 8,9] [min 16x3] [notice 30] [indivisible] [standby]
+
+        `01-` stands until it is withdrawn; `@ power 2.00+700W` follows power from a base and a card's watts;
+        `daily 02-04=7.50,09=8.00` is a standing offer's price by hour of the day.
+        """
+        who, name, site, place, cards, _, price, *more = words
+        about = self._price_words(price, more)
+        window = more.pop(0)
         chip, latency_class, power = place.split("/")
-        start, end = map(self._hour, window.split("-"))
-        about = {}
+        start, end = (self._hour(text) if text else 0 for text in window.split("-"))
         while more:
             word = more.pop(0)
             if word == "min":
@@ -212,11 +218,12 @@ class Teller:
                 about |= {"min_lots": self._lots(cards_min), "min_periods": int(hours)}
             elif word == "prices":
                 about["period_prices_micro"] = tuple(map(parse_micro, more.pop(0).split(",")))
+            elif word == "daily":
+                about["period_prices_micro"] = self._daily(more.pop(0))
             elif word == "notice":
                 about["notice_min"] = int(more.pop(0))
             else:
-                assert word == "indivisible", word
-                about["indivisible_ok"] = True
+                about[{"indivisible": "indivisible_ok", "standby": "standby"}[word]] = True
         return c.PlaceOffer(
             who,
             name,
@@ -227,27 +234,80 @@ class Teller:
             self._lots(cards),
             start,
             end,
-            parse_micro(price),
             **about,
         )
 
+    def _price_words(self, price: str, more: list[str]) -> dict:
+        """The price of an offer: `8.00`, or `power 2.00+700W`."""
+        if price != "power":
+            return {"price_micro": parse_micro(price)}
+        base, _, watts = more.pop(0).partition("+")
+        return {"price_micro": 0, "price_base_micro": parse_micro(base), "watts_per_card": int(watts.rstrip("W"))}
+
+    def _daily(self, text: str) -> tuple[int, ...]:
+        """`02-04=7.50,09=8.00`: a price for each hour of a UTC day, 0 where nothing is said."""
+        prices = [0] * (24 * 60 // self.world.settings.period_min)
+        for part in text.split(","):
+            hours, _, price = part.partition("=")
+            first, _, last = hours.partition("-")
+            for hour in range(int(first), int(last or int(first) + 1)):
+                prices[hour] = parse_micro(price)
+        return tuple(prices)
+
     def _amend_offer(self, words: list[str]) -> c.AmendOffer:
-        return c.AmendOffer(words[0], words[1], self._lots(words[2]), parse_micro(words[4]))
+        """amend-offer P1 o1 64 @ 8.00 [prices 8,9 | daily 02-04=7.50]"""
+        who, name, cards, _, price, *more = words
+        about = self._price_words(price, more)
+        while more:
+            kind, text = more.pop(0), more.pop(0)
+            prices = self._daily(text) if kind == "daily" else tuple(map(parse_micro, text.split(",")))
+            about |= {"price_micro": 0, "period_prices_micro": prices}
+        return c.AmendOffer(who, name, self._lots(cards), **about)
+
+    def _power(self, words: list[str]) -> c.SetPowerPrices:
+        """power guian 03 0.50,0.60: yuan per kWh, hour by hour."""
+        region, start, prices = words
+        return c.SetPowerPrices(region, self._hour(start), tuple(map(parse_micro, prices.split(","))))
+
+    def _allow(self, words: list[str]) -> c.AllowEmergency:
+        return c.AllowEmergency(words[0], True)
+
+    def _forbid(self, words: list[str]) -> c.AllowEmergency:
+        return c.AllowEmergency(words[0], False)
+
+    def _link(self, words: list[str]) -> c.LoadCatalogue:
+        """link FROM TO PRICE MBIT GB-AN-HOUR: the catalogue again with this link in the place of the old one."""
+        state = self.world.venue.state.catalogue
+        reach = tuple(c.Reach(a, h, k, us) for a, row in state.reach.items() for (h, k), us in row.items())
+        price, mbit, capacity = parse_micro(words[2]), int(words[3]), parse_scaled(words[4], 1000)
+        links = state.links | {(words[0], words[1]): c.Link(words[0], words[1], price, mbit, capacity)}
+        return c.LoadCatalogue(tuple(state.chips.values()), tuple(state.regions.values()), reach, tuple(links.values()))
 
     def _withdraw_offer(self, words: list[str]) -> c.WithdrawOffer:
         return c.WithdrawOffer(*words)
 
     def _task(self, words: list[str]) -> c.SubmitTask:
-        """task B1 t1 H800|A910B*0.5 64 x 6 [cap 9.00 | budget 3000] [within 10] [by 12] [start 01] ..."""
+        """task B1 t1 H800|A910B*0.5 64 x 6 [cap 9.00 | budget 3000] [within 10] [by 12] [start 01] ...
+
+        For the cards stands `pflops:10.5` where they are PFLOPS-hours, for the chips then perhaps `any`.
+        """
+        return c.SubmitTask(self._terms(words))
+
+    def _amend_task(self, words: list[str]) -> c.AmendTask:
+        return c.AmendTask(self._terms(words))
+
+    def _terms(self, words: list[str]) -> c.Task:
         who, name, chips, cards, _, hours, *more = words
-        items = [item.partition("*") for item in chips.split("|")]
+        items = [item.partition("*") for item in chips.split("|") if item != "any"]
         about = {
             "access_region": "wuhan", "max_latency_us": 10_000, "earliest_start_ns": T0, "deadline_ns": self._hour("24"),
             "chips": tuple(c.TaskChip(code, parse_micro(factor or "1")) for code, _, factor in items),
         }  # fmt: skip
+        if cards.startswith("pflops:"):
+            about["pflops_milli_hours"], cards = parse_scaled(cards.removeprefix("pflops:"), 1000), "0"
         while more:
             self._task_word(more.pop(0), more, about)
-        return c.SubmitTask(c.Task(who, name, lots=self._lots(cards), periods=int(hours), **about))
+        return c.Task(who, name, lots=self._lots(cards), periods=int(hours), **about)
 
     def _task_word(self, word: str, more: list[str], about: dict) -> None:
         match word:
@@ -265,18 +325,34 @@ class Teller:
                 about["valid_until_ns"] = self._hour(more.pop(0))
             case "data":
                 about |= {"data_mb": parse_scaled(more.pop(0), 1000), "data_region": "wuhan"}
+            case "from":
+                about["data_region"] = more.pop(0)
+            case "class":
+                about["slowest_class"] = more.pop(0)
+            case "steps":  # 8.00,03=8.50,05:30=9.00: the first limit, then from when on which
+                first, *later = (step.rpartition("=") for step in more.pop(0).split(","))
+                about["steps"] = (
+                    c.TaskStep(0, parse_micro(first[2])),
+                    *(c.TaskStep(self._hour(at), parse_micro(limit)) for at, _, limit in later),
+                )
+            case "now":
+                about["is_immediate"] = True
             case "lane":
                 about["lane"] = more.pop(0)
             case "regions":
                 about["allowed_regions"] = tuple(more.pop(0).split("|"))
-            case "bulk":
-                about["shape"] = "bulk"
+            case "bulk" | "split" | "spread":
+                about["shape"] = word
+            case "min-run":
+                about["min_run"] = int(more.pop(0))
             case "shape":
                 about["shape"] = more.pop(0)
             case "min-fill":
                 about["min_fill"] = int(more.pop(0))
             case "green":
                 about["min_green_ppm"] = 1_000_000
+            case "green-share":
+                about["min_green_ppm"] = parse_scaled(more.pop(0), 1_000_000)
             case "checkpoint-none":
                 about["checkpoint"] = "none"
             case "abandon":
@@ -288,13 +364,15 @@ class Teller:
         return c.CancelTask(*words)
 
     def _bid(self, words: list[str]) -> c.PlaceOrder:
-        """bid B1 b1 H800/guian/L10/grid@05 10 @ 8.10 [IOC | FOK | until 03]"""
+        """bid B1 b1 H800/guian/L10/grid@05 10 @ 8.10 [IOC | FOK | until 03] [or-better]"""
         who, name, place, cards, _, price, *more = words
+        is_wide = "or-better" in more
+        more = [word for word in more if word != "or-better"]
         tif, expiry = (
             ("GTD", self._hour(more[1])) if more[:1] == ["until"] else (more[0] if more else "GTC", 0)
         )
         return c.PlaceOrder(
-            who, name, self._instrument(place), "buy", parse_micro(price), self._lots(cards), tif, expiry
+            who, name, self._instrument(place), "buy", parse_micro(price), self._lots(cards), tif, expiry, or_better=is_wide
         )
 
     def _sell(self, words: list[str]) -> c.PlaceOrder:
@@ -402,6 +480,11 @@ class Teller:
                     f"filled {event.client_order_id} at {event.site or 'several'} {{h}} {money}{rest}",
                     event.start_ns,
                 )
+            case e.TaskAmended():
+                place = "in its place" if event.keeps_place else "behind the others"
+                return f"amended {event.client_order_id} {place} hold {format_micro(event.hold_micro)}", None
+            case e.TaskStepped():
+                return f"stepped {event.client_order_id} {format_micro(event.limit_micro)}", None
             case e.TaskWaiting():
                 return f"waits {event.client_order_id}{self._why(event.explanation)}", None
             case e.TaskEnded():
@@ -411,7 +494,8 @@ class Teller:
                 return f"bid {event.client_order_id} {event.status}{reason}", None
             case e.OfferPlaced():
                 block = " block" if event.is_block else ""
-                return f"placed {event.offer_id} {event.periods}h{block}", None
+                hours = f"{event.periods}h" if event.periods else "standing"
+                return f"placed {event.offer_id} {hours}{block}", None
             case e.OfferSkipped():
                 return f"skipped {event.offer_id} {{h}} {event.reason}", event.period_start_ns
             case e.OfferEnded():

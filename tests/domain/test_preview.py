@@ -9,7 +9,7 @@ import pytest
 from worlds import found, live
 
 from exchange.domain import commands as c
-from exchange.domain.events import Refused, TaskFilled, TaskWaiting
+from exchange.domain.events import Refused, TaskEnded, TaskFilled, TaskWaiting
 from exchange.domain.preview import preview
 from exchange.domain.reasons import Refusal
 
@@ -19,7 +19,7 @@ class Asker:
 
     def __init__(self, world) -> None:
         self.world = world
-        self.kinds: dict[str, int] = {"filled": 0, "partly": 0, "waits": 0, "refused": 0}
+        self.kinds: dict[str, int] = {"filled": 0, "partly": 0, "waits": 0, "refused": 0, "several": 0}
 
     def enter(self, command: c.SubmitTask) -> None:
         world, task = self.world, command.task
@@ -51,9 +51,11 @@ class Asker:
             parts = (quote.compute_micro, quote.moving_micro, quote.fee_micro)
             assert parts == (fill.compute_micro, fill.moving_micro, fill.fee_micro)
             assert quote.total_micro <= quote.hold_micro
+            assert quote.parts == fill.parts
+            self.kinds["several"] += len(fill.parts) > 1
             self.kinds["filled" if fills[-1].is_complete else "partly"] += 1
         for event in events:
-            if isinstance(event, TaskWaiting) and not fills:
+            if isinstance(event, TaskWaiting | TaskEnded) and not fills:
                 assert event.explanation == quote.explanation
                 self.kinds["waits"] += 1
 
@@ -74,7 +76,7 @@ def test_the_worlds_above_know_fills_waits_and_refusals() -> None:
         live(asker.world, rng, 60, on_task=asker.enter)
         for kind, count in asker.kinds.items():
             total[kind] = total.get(kind, 0) + count
-    assert total["filled"] > 20 and total["waits"] > 10, total
+    assert total["filled"] > 20 and total["waits"] > 10 and total["several"] > 1, total
 
 
 def test_a_preview_of_nonsense_is_refused_like_the_task_itself() -> None:

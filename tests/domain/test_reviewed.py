@@ -156,18 +156,23 @@ def test_trades_of_a_bid_are_stamped_with_the_tariff_of_its_entry() -> None:
     assert {dues[trade.obligation_id].tariff for trade in trades.values()} == {1, 2}
 
 
-def test_at_a_new_tariff_lower_holds_are_freed_before_higher_ones_are_asked() -> None:
+def test_at_a_new_tariff_a_waiting_task_keeps_what_it_holds_and_the_tariff_of_its_entry() -> None:
     told = teller_of()
     world = told.world
-    world.do(a_task("dearer", 100))
+    world.do(a_task("old", 100))
     world.do(a_task("cheaper", 100, lane="economy"))
     told.tell("withdraw B1 " + told.tell("money B1 cash"))
-    world.do(c.SetTariff(2, T0 + 25 * HOUR, 6_000, 0, 0, ()))  # 0.80 more for the one, 2.00 less for the other
+    world.do(c.SetTariff(2, T0 + 25 * HOUR, 6_000, 0, 0, ()))
     events = world.do(c.AdvanceTime(T0 + 26 * HOUR))
-    assert not any(isinstance(event, TaskEnded) for event in events)
-    kinds = [(e.kind, e.reference, e.amount_micro) for e in events if isinstance(e, Moved)]
-    assert kinds == [("hold_free", "task:cheaper", 2 * YUAN), ("hold", "task:dearer", 800_000)]
-    assert told.tell("money B1 cash") == "1.20"
+    assert not any(isinstance(event, TaskEnded | Moved) for event in events)
+    assert told.tell("money B1 held") == "1606.00"
+    told.tell("offer P1 o1 g1 H800/L10/grid 200 @ 8.00 30-31")
+    told.tell("clock 26:01")
+    trades = {event.task: event for event in world.history[-1] if isinstance(event, Traded)}
+    assert {name: (trade.tariff_version, trade.fee_micro) for name, trade in trades.items()} == {
+        "old": (1, 4 * YUAN), "cheaper": (1, 2 * YUAN),
+    }  # fmt: skip
+    assert (told.tell("money B1 held"), told.tell("money B1 cash")) == ("0.00", "0.00")
 
 
 def test_a_stopped_provider_cannot_take_out_what_his_asks_free_while_he_is_short() -> None:

@@ -6,21 +6,30 @@ from random import Random
 
 import pytest
 import worlds
-from brute_force import best, choices
+from brute_force import best, choices, needs
 from worlds import PPM, World, found, live
 
 from exchange.domain import commands as c
 from exchange.domain.events import Refused, TaskAccepted, TaskEnded, TaskFilled, TaskWaiting, Traded
+from exchange.domain.explain import as_of_now, find
 
+SEEN = ("filled", "waited", "ended", "refused", "drained", "bulk", "split", "spread", "pflops")
 LANE_ORDER = {"standard": 1, "economy": 2}
 
 
-def budget_of(world: World, task: c.Task) -> int:
+def limit_of(world: World, task: c.Task, limit: int) -> int:
     """HM1, in words: the budget, or cap x cards x hours of the first chip."""
     hours_times_60 = task.periods * world.settings.period_min
-    return task.budget_micro or task.price_cap_micro * task.lots * hours_times_60 // (
-        60 * world.settings.lots_per_card
-    )
+    return limit * task.lots * hours_times_60 // (60 * world.settings.lots_per_card) if task.price_cap_micro else limit
+
+
+def budget_of(world: World, task: c.Task) -> int:
+    return limit_of(world, task, task.price_cap_micro or task.budget_micro)
+
+
+def limit_at_entry(world: World, task: c.Task) -> int:
+    """RT9: the first step's, where there are steps."""
+    return limit_of(world, task, task.steps[0].limit_micro) if task.steps else budget_of(world, task)
 
 
 def fee_ppm(world: World, lane: str) -> int:
@@ -41,7 +50,7 @@ def assert_bought(world: World, task: c.Task, choice, events: list) -> None:
         choice.lots,
     )
     assert fill.instrument.startswith(family.code + "/")
-    assert task.chips[choice.chip_place].chip == family.chip
+    assert needs(world, task)[choice.chip_place] == (family.chip, fill.lots)
     bought = tuple(
         (leg.period_start_ns, leg.offer_id, leg.lots, leg.price_micro // world.settings.tick_micro)
         for leg in legs
@@ -52,6 +61,7 @@ def assert_bought(world: World, task: c.Task, choice, events: list) -> None:
     }
     assert {leg.is_block for leg in legs} == {choice.offer != 0}
     assert sum(leg.cost_micro for leg in legs) == fill.compute_micro
+    assert_parts(world, fill, legs)
     assert (
         sum(leg.fee_micro for leg in legs)
         == fill.fee_micro
@@ -59,37 +69,74 @@ def assert_bought(world: World, task: c.Task, choice, events: list) -> None:
     )
 
 
+def assert_parts(world: World, fill: TaskFilled, legs: list[Traded]) -> None:
+    """The parts that are told are the legs: per site, family and hour so many cards for so much, each once."""
+    bought: dict[tuple, list[int]] = {}
+    for leg in legs:
+        about = bought.setdefault((leg.site, leg.instrument, leg.is_block), [0, 0])
+        about[0] += leg.lots
+        about[1] += leg.cost_micro
+    told: dict[tuple, int] = {}
+    for part in fill.parts:
+        family, period = world.venue.instrument(part.instrument)
+        keys = [(part.site, world.venue.instrument_code(family, period + n), part.is_block) for n in range(part.periods)]
+        assert part.cost_micro == sum(bought[key][1] for key in keys), (part, legs)
+        told |= dict.fromkeys(keys, part.lots)
+    assert told == {key: lots for key, (lots, _) in bought.items()}
+
+
 def assert_nothing_feasible(world: World) -> None:
-    """RT10: after a drain no waiting block task could be filled."""
-    for entry in world.venue.state.tasks.values():
-        if entry.task.shape == "block":
-            assert best(world, entry.task, entry.budget_micro) is None, (
-                entry,
-                best(world, entry.task, entry.budget_micro),
-            )
+    """RT10: after a drain no waiting block task could be filled; the search finds nothing for other shapes either."""
+    venue = world.venue
+    for number, entry in venue.state.tasks.items():
+        seen = venue.core.task(number)
+        if entry.task.shape == "block" and entry.task.access_region:
+            choice = best(world, entry.task, seen.limit_micro)
+            assert choice is None, (entry, choice)
+        elif entry.task.shape != "bulk":
+            assert find(venue, as_of_now(venue, entry.task)) is None, entry
 
 
 def first_to_drain(world: World):
-    """RT5: the waiting block task that the next drain fills first, and with what; None where a bulk task may be it.
+    """RT5: the waiting task that the next drain fills first, and with what (None for shapes other than block).
 
-    Of all tasks whose window meets a dirty hour of a family they may use: by lane, then first come (decision 0008).
+    Standard before economy, then first come (decision 0008). Whoever is feasible now was made so by what is dirty.
     """
     venue = world.venue
-    for entry in sorted(venue.state.tasks.values(), key=lambda e: (LANE_ORDER[e.task.lane], e.stamp)):
-        start_ns, end_ns = entry.task.earliest_start_ns, entry.task.deadline_ns
-        hours = [
-            venue.periods.start(period)
-            for eligible in venue.task_families[entry.number]
-            for period in venue.state.dirty.get(eligible.family, ())
-        ]
-        if not any(start_ns <= hour and hour + world.period_ns <= end_ns for hour in hours):
-            continue
+    entries = {(e.task.participant, e.task.client_order_id): e for e in venue.state.tasks.values()}
+    waiting = [entries[key] for key in world.line if key in entries]
+    for entry in sorted(waiting, key=lambda e: LANE_ORDER[e.task.lane]):
         if entry.task.shape == "bulk":
-            return None
-        choice = best(world, entry.task, entry.budget_micro)
-        if choice is not None:
+            return None  # it may have bought already, and then counts what it has
+        if entry.task.shape != "block":
+            if find(venue, as_of_now(venue, entry.task)) is not None:
+                return entry.task, None
+        elif (choice := best(world, entry.task, venue.core.task(entry.number).limit_micro)) is not None:
             return entry.task, choice
     return None
+
+
+def assert_shape(world: World, task: c.Task, fill: TaskFilled, legs: list[Traded]) -> None:
+    """All hours in the window, all cards in each; one site, or for spread at most two with the same cards throughout."""
+    hours: dict[int, dict[str, int]] = {}
+    for leg in legs:
+        cards = hours.setdefault(leg.period_start_ns, {})
+        cards[leg.site] = cards.get(leg.site, 0) + leg.lots
+    starts = sorted(hours)
+    assert len(starts) == task.periods == fill.periods and starts[0] == fill.start_ns
+    assert starts[0] >= task.earliest_start_ns or task.lane == "emergency"
+    assert starts[-1] + world.period_ns <= task.deadline_ns
+    assert all(cards == hours[starts[0]] for cards in hours.values())
+    assert sum(hours[starts[0]].values()) == fill.lots
+    assert len(hours[starts[0]]) <= (2 if task.shape == "spread" else 1)
+    assert fill.site == ("" if len(hours[starts[0]]) == 2 else next(iter(hours[starts[0]])))
+    runs = [1]
+    for one, other in zip(starts, starts[1:], strict=False):
+        runs = [*runs[:-1], runs[-1] + 1] if other == one + world.period_ns else [*runs, 1]
+    assert len(runs) == 1 or (task.shape == "split" and min(runs) >= max(1, task.min_run))
+    assert fill.lot_periods == sum(leg.lots for leg in legs)
+    assert fill.compute_micro == sum(leg.cost_micro for leg in legs)
+    assert_parts(world, fill, legs)
 
 
 class Referee:
@@ -97,38 +144,40 @@ class Referee:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.seen = dict.fromkeys(("filled", "waited", "ended", "refused", "drained", "bulk"), 0)
+        self.seen = dict.fromkeys(SEEN, 0)
 
     def enter(self, command: c.SubmitTask) -> None:
         world, task = self.world, command.task
         self.tick(c.AdvanceTime(world.now_ns))
         choice = None
         if task.shape == "block":
-            choice = best(world, task, budget_of(world, task))
-        ghost = budget_of(world, task)
+            choice = best(world, task, limit_at_entry(world, task))
+        budget = budget_of(world, task)
         events = world.do(command)
         if isinstance(events[0], Refused):
             self.seen["refused"] += 1
             return
         (accepted,) = [e for e in events if isinstance(e, TaskAccepted)]
-        assert accepted.budget_micro == ghost
-        assert accepted.hold_micro == ghost + -(-ghost * fee_ppm(world, task.lane) // PPM)
-        if task.shape == "bulk":
-            self.seen["bulk"] += 1
-            self._bulk(task, events, ghost)
+        assert accepted.budget_micro == budget
+        assert accepted.hold_micro == budget + -(-budget * fee_ppm(world, task.lane) // PPM)
+        self.seen["pflops"] += task.pflops_milli_hours > 0
+        if task.shape != "block":
+            self.seen[task.shape] += 1
+            self._other_shape(task, events, limit_at_entry(world, task))
         elif choice is not None:
             self.seen["filled"] += 1
-            assert choice.cost_micro <= ghost
+            assert choice.cost_micro <= budget
             assert_bought(world, task, choice, events)
         else:
             assert not any(isinstance(e, TaskFilled | Traded) for e in events), (task, events)
-            assert isinstance(events[-1], TaskWaiting | TaskEnded) or task.lane == "emergency", events
+            assert isinstance(events[-1], TaskWaiting | TaskEnded), events
             self.seen["waited" if any(isinstance(e, TaskWaiting) for e in events) else "ended"] += 1
 
     def tick(self, command: c.AdvanceTime) -> None:
         world = self.world
         first = first_to_drain(world) if command.now_ns == world.now_ns else None
         waiting = {(e.task.participant, e.task.client_order_id): e for e in world.venue.state.tasks.values()}
+        limits = {key: world.venue.core.task(e.number).budget_micro for key, e in waiting.items()}
         events = world.do(command)
         fills = [e for e in events if isinstance(e, TaskFilled)]
         if first is not None:
@@ -137,26 +186,28 @@ class Referee:
                 task.participant,
                 task.client_order_id,
             )
-            stop = events.index(fills[0]) + 1
-            assert_bought(world, task, choice, events[:stop])
+            if choice is not None:
+                stop = events.index(fills[0]) + 1
+                assert_bought(world, task, choice, events[:stop])
         for fill in fills:
             self.seen["drained"] += 1
-            entry = waiting[fill.participant, fill.client_order_id]
-            if entry.task.shape == "block":
-                assert fill.compute_micro + fill.moving_micro <= entry.budget_micro
-                legs = [
-                    e
-                    for e in events
-                    if isinstance(e, Traded) and (e.buyer, e.task) == (fill.participant, fill.client_order_id)
-                ]
-                assert {leg.site for leg in legs} == {fill.site}
-                per_hour = {}
-                for leg in legs:
-                    per_hour[leg.period_start_ns] = per_hour.get(leg.period_start_ns, 0) + leg.lots
-                hours = [fill.start_ns + hour * world.period_ns for hour in range(entry.task.periods)]
-                assert per_hour == dict.fromkeys(hours, fill.lots)
-        assert not world.venue.state.dirty
+            key = (fill.participant, fill.client_order_id)
+            task = waiting[key].task
+            if task.shape != "bulk":
+                assert fill.compute_micro + fill.moving_micro <= limits[key]
+                legs = [e for e in events if isinstance(e, Traded) and (e.buyer, e.task) == key]
+                assert_shape(world, task, fill, legs)
+        assert world.venue.core.dirty() == []
         assert_nothing_feasible(world)
+
+    def _other_shape(self, task: c.Task, events: list, limit: int) -> None:
+        fills = [e for e in events if isinstance(e, TaskFilled)]
+        if task.shape == "bulk":
+            self._bulk(task, events, limit)
+        elif fills:
+            (fill,) = fills
+            assert fill.is_complete and fill.compute_micro + fill.moving_micro <= limit
+            assert_shape(self.world, task, fill, [e for e in events if isinstance(e, Traded)])
 
     def _bulk(self, task: c.Task, events: list, budget: int) -> None:
         """A bulk task never pays more than its budget's share for what it has bought, from other firms, in its window."""
@@ -168,6 +219,10 @@ class Referee:
         assert bought == sum(fill.lot_periods for fill in fills) <= task.lots * task.periods
         assert spent * task.lots * task.periods <= budget * bought
         assert not fills or bought >= min(task.min_fill, task.lots * task.periods)
+        for fill in fills:
+            place = events.index(fill)
+            before = max((events.index(other) for other in fills if events.index(other) < place), default=0)
+            assert_parts(world, fill, [leg for leg in events[before:place] if isinstance(leg, Traded)])
         for leg in legs:
             assert world.firms[leg.seller] != world.firms[task.participant]
             assert max(task.earliest_start_ns, world.now_ns + world.gate_ns + 1) <= leg.period_start_ns
@@ -191,7 +246,7 @@ def test_a_task_buys_what_trying_everything_would_buy(seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", range(20))
 def test_tasks_buy_the_best_in_two_thousand_worlds(batch: int) -> None:
-    seen = dict.fromkeys(("filled", "waited", "ended", "refused", "drained", "bulk"), 0)
+    seen = dict.fromkeys(SEEN, 0)
     for number in range(100):
         seed = 10_000 + batch * 100 + number
         try:

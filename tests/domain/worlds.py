@@ -14,7 +14,7 @@ from hashlib import blake2b
 from random import Random
 
 from exchange.domain import commands as c
-from exchange.domain.events import Moved, Refused, Traded
+from exchange.domain.events import Moved, Refused, TaskAccepted, TaskAmended, Traded
 from exchange.domain.reasons import TaskReason, VenueReason
 from exchange.domain.venue import Venue
 
@@ -39,11 +39,12 @@ class World:
     log: list = field(default_factory=list)  # commands as applied
     history: list = field(default_factory=list)  # their events
     rtt_us: dict = field(default_factory=dict)  # (access, host, class) -> us
-    links: dict = field(default_factory=dict)  # (from, to) -> (micro-yuan per GB, Mbit/s)
+    links: dict = field(default_factory=dict)  # (from, to) -> (micro-yuan per GB, Mbit/s, MB per hour; 0 = any)
     firms: dict = field(default_factory=dict)  # participant -> firm
     sites: dict = field(default_factory=dict)  # site -> participant
     site_region: dict = field(default_factory=dict)
     ledger: Counter = field(default_factory=Counter)  # (account, bucket) -> micro-yuan, from Moved alone
+    line: list = field(default_factory=list)  # (participant, client id) of tasks, first come first (RT5, RT8)
     settings: c.SetVenue | None = None
 
     @property
@@ -88,7 +89,8 @@ class World:
                     (r.access_region, r.host_region, r.latency_class): r.rtt_us for r in command.reach
                 }
                 self.links = {
-                    (r.from_region, r.to_region): (r.price_micro_per_gb, r.mbit_per_s) for r in command.links
+                    (r.from_region, r.to_region): (r.price_micro_per_gb, r.mbit_per_s, r.mb_per_hour)
+                    for r in command.links
                 }
             case c.AddParticipant():
                 self.firms[command.participant] = command.firm
@@ -96,6 +98,9 @@ class World:
                 self.sites[command.site] = command.participant
                 self.site_region[command.site] = command.region
         for event in events:
+            if isinstance(event, TaskAccepted) or (isinstance(event, TaskAmended) and not event.keeps_place):
+                key = (event.participant, event.client_order_id)
+                self.line = [*(other for other in self.line if other != key), key]
             if isinstance(event, Moved):
                 self.ledger[event.from_account, event.from_bucket] -= event.amount_micro
                 self.ledger[event.to_account, event.to_bucket] += event.amount_micro
@@ -130,8 +135,21 @@ class World:
             log=list(self.log),
             history=list(self.history),
             ledger=Counter(self.ledger),
+            line=list(self.line),
             **kept,
         )
+
+    def link_load(self, from_region: str, to_region: str, start_ns: int) -> int:
+        """RT7: MB promised on a link in the period that starts then."""
+        numbers = self.venue.state.catalogue.region_numbers
+        period = self.venue.periods.at(start_ns)
+        return self.venue.core.link_load(numbers[from_region], numbers[to_region], period)
+
+    def twelfths(self, task: c.Task, start_ns: int) -> int:
+        """EM2: whole twelfths left of a period, for who buys in the emergency lane; all of it for others."""
+        if task.lane != "emergency":
+            return 12
+        return min(12, (start_ns + self.period_ns - self.now_ns) * 12 // self.period_ns)
 
     def owner_of_ask(self, order_id: int):
         """The offer that a live ask belongs to."""
@@ -168,7 +186,8 @@ def found(
     )))  # fmt: skip
     _list_families(world, rng, chips, regions)
     for number in range(rng.randint(3, 5)):
-        do(c.AddParticipant(f"p{number}", f"firm{rng.randint(0, 3)}", rng.choice((0, 0, 100_000, 1_000_000))))
+        alpha_ppm = rng.choice((0, 0, 100_000, 1_000_000))
+        do(c.AddParticipant(f"p{number}", f"firm{rng.randint(0, 3)}", alpha_ppm, may_use_emergency=rng.random() < 0.8))
         do(c.Deposit(f"p{number}", rng.choice((20, 400, 10**6, 10**6, 10**6)) * YUAN))
     do(c.Deposit("fund", 5 * YUAN))
     for region in regions:
@@ -190,11 +209,10 @@ def _catalogue(rng: Random, chips: list[str], regions: list[str], shuffle: Rando
                 if rng.random() < 0.9:
                     reach.append(c.Reach(access, host, name, rtt_us))
             if rng.random() < 0.85:
-                links.append(
-                    c.Link(access, host, rng.choice((0, 50_000, 1_000_000)), rng.choice((20, 1000, 100_000)))
-                )
+                price, speed = rng.choice((0, 50_000, 1_000_000)), rng.choice((20, 1000, 100_000))
+                links.append(c.Link(access, host, price, speed, rng.choice((0, 0, 0, 600, 5000))))
     rows = (
-        [c.Chip(code, "ai", 1000 * (n + 1), 80, 700) for n, code in enumerate(chips)],
+        [c.Chip(code, "ai", 500_000 * (n + 1), 80, 700) for n, code in enumerate(chips)],
         [c.Region(code, code, "", "cluster", 0, 0) for code in regions],
         reach,
         links,
@@ -240,12 +258,29 @@ def an_offer(world: World, rng: Random, name: str) -> c.PlaceOffer | None:
     periods = rng.choice((1, 2, 4, 6, 8, 12))
     lots, is_block = rng.choice((1, 2, 5, 8, 9)), rng.random() < 0.4
     prices = tuple(a_price(rng) for _ in range(periods)) if rng.random() < 0.3 else ()
-    return c.PlaceOffer(
+    standby = rng.random() < 0.15
+    offer = c.PlaceOffer(
         world.sites[site], name, site, family.chip, family.latency_class, family.power, lots, start,
         start + periods * world.period_ns, a_price(rng), prices, rng.randint(1, lots) if is_block else 1,
         rng.randint(1, min(3, periods)) if is_block else 1, site.endswith("a") if rng.random() < 0.9 else rng.random() < 0.5,
-        rng.choice((0, 0, 0, 0, 25, 90)),
+        0 if standby else rng.choice((0, 0, 0, 0, 25, 90)), standby,
     )  # fmt: skip
+    kind = rng.random()
+    if kind < 0.08:  # it stands, with one price or one for each period of a day
+        per_day = 24 * HOUR // world.period_ns
+        daily = tuple(rng.choice((0, a_price(rng))) for _ in range(per_day)) if prices else ()
+        offer = replace(offer, end_ns=0, period_prices_micro=daily)
+    if 0.04 < kind < 0.16:
+        watts = rng.choice((1, 700, 1000, 3001))
+        offer = replace(offer, price_micro=0, period_prices_micro=(), price_base_micro=a_price(rng), watts_per_card=watts)
+    return offer
+
+
+def some_power_prices(world: World, rng: Random) -> c.SetPowerPrices:
+    """What power costs somewhere in the next periods; now and then it costs less than nothing."""
+    region = rng.choice(sorted(world.venue.state.catalogue.regions))
+    prices = tuple(rng.choice((0, 300_000, 300_000, 512_345, 900_000, -80_000)) for _ in range(rng.randint(1, 8)))
+    return c.SetPowerPrices(region, a_period(world, rng, -1, 6), prices)
 
 
 def a_task(world: World, rng: Random, name: str) -> c.SubmitTask:
@@ -253,29 +288,66 @@ def a_task(world: World, rng: Random, name: str) -> c.SubmitTask:
     chips = sorted(world.venue.state.catalogue.chips)
     regions = sorted(world.venue.state.catalogue.regions)
     lots, periods = rng.choice((1, 2, 2, 3, 4, 8)), rng.choice((1, 1, 2, 3, 4))
-    shape = "bulk" if rng.random() < 0.15 else "block"
+    shape = rng.choice(("block",) * 14 + ("bulk",) * 3 + ("split",) * 2 + ("spread",) * 2)
     factors = (1_000_000,) if shape == "bulk" else (1_000_000, 1_000_000, 1_500_000, 700_000)
     has_cap = rng.random() < 0.7
-    is_plain = shape == "bulk" or rng.random() < 0.75
+    is_plain = shape in ("bulk", "spread") or rng.random() < 0.75
     price = a_price(rng) + rng.choice((0, 500_000, 2_000_000, 5_000_000))
     start = rng.choice(
         (0, T0, world.now_ns, a_period(world, rng, -1, 5), a_period(world, rng, -1, 5) + 7 * MINUTE)
     )
     whole = price * lots * periods * world.settings.period_min // 60 // world.settings.lots_per_card
-    return c.SubmitTask(c.Task(
+    lane = rng.choice(("standard",) * 5 + ("economy",) * 2 + ("emergency",))
+    task = c.Task(
         rng.choice(sorted(world.firms)), name, rng.choice(regions), rng.choice((0, 0, 0, 4000, 5000, 9000)),
         tuple(c.TaskChip(chip, rng.choice(factors)) for chip in rng.sample(chips,
         rng.randint((len(chips) + 1) // 2, len(chips)))),
         lots, periods, start, a_period(world, rng, 3, 14) + rng.choice((0, 0, 11 * MINUTE)),
         price_cap_micro=price if has_cap else 0, budget_micro=0 if has_cap else max(1, whole + rng.choice((-1, 0, 0, 99))),
         data_mb=rng.choice((0, 0, 0, 0, 0, 1, 700, 20_000)), data_region=rng.choice(regions),
-        lane=rng.choice(("standard",) * 5 + ("economy",) * 2 + ("emergency",)), shape=shape,
+        lane=lane, shape=shape,
         allowed_regions=tuple(rng.sample(regions, rng.randint(1, len(regions)))) if rng.random() < 0.2 else (),
         min_green_ppm=rng.choice((0, 0, 0, 0, 300_000)), checkpoint="hourly" if is_plain else "none",
-        on_break=rng.choice(("continue", "abandon")) if shape == "block" else "continue",
+        on_break=rng.choice(("continue", "abandon")) if shape != "bulk" else "continue",
         valid_until_ns=rng.choice((0, 0, 0, world.now_ns + 95 * MINUTE)),
         min_fill=rng.choice((0, 0, 1, 3)) if shape == "bulk" and lots * periods >= 3 else 0,
-    ))  # fmt: skip
+        min_run=rng.choice((0, 1, 2)) if shape == "split" and periods >= 2 else 0,
+        is_immediate=rng.random() < 0.08, slowest_class=rng.choice(("",) * 8 + ("L5", "L10")),
+    )  # fmt: skip
+    if shape != "bulk" and rng.random() < 0.1:
+        task = _in_pflops(world, rng, task, whole)
+    return c.SubmitTask(_with_steps(world, rng, task) if lane == "economy" and rng.random() < 0.5 else task)
+
+
+def _in_pflops(world: World, rng: Random, task: c.Task, budget: int) -> c.Task:
+    """The same in PFLOPS-hours, over its chips or any, a little less than whole cards sometimes."""
+    hours_times_60 = task.periods * world.settings.period_min
+    whole = task.lots * 1000 * hours_times_60 // (60 * world.settings.lots_per_card)
+    chips = tuple(c.TaskChip(item.chip) for item in task.chips) if rng.random() < 0.6 else ()
+    return replace(task, lots=0, pflops_milli_hours=max(1, whole - rng.choice((0, 0, 1, 20))), chips=chips,
+                   price_cap_micro=0, budget_micro=max(1, budget * rng.choice((1, 2, 3))))  # fmt: skip
+
+
+def _with_steps(world: World, rng: Random, task: c.Task) -> c.Task:
+    """RT9: up to the task's own limit in one to three steps."""
+    limit = task.price_cap_micro or task.budget_micro
+    ahead = sorted(rng.sample(range(1, 9), rng.randint(1, 3)))
+    limits = [*sorted(max(1, limit * rng.choice((70, 80, 90, 95)) // 100) for _ in ahead), limit]
+    times = [0, *(world.now_ns + place * 17 * MINUTE for place in ahead)]
+    return replace(task, steps=tuple(c.TaskStep(at, most) for at, most in zip(times, limits, strict=True)))
+
+
+def an_amended_task(world: World, rng: Random, task: c.Task) -> c.AmendTask:
+    """Other terms for a task that waits."""
+    other = a_task(world, rng, task.client_order_id).task
+    pieces = (
+        {"lots": max(1, task.lots - rng.randint(0, 2))}, {"deadline_ns": other.deadline_ns}, {"max_latency_us": 4000},
+        {"chips": task.chips[:1]}, {"valid_until_ns": other.valid_until_ns}, {"lane": other.lane, "steps": ()},
+        {"lots": other.lots, "periods": other.periods},
+        {"price_cap_micro": task.price_cap_micro * rng.choice((9, 10, 12)) // 10, "steps": ()}
+        if task.price_cap_micro else {"budget_micro": max(1, task.budget_micro * rng.choice((9, 12)) // 10), "steps": ()},
+    )  # fmt: skip
+    return c.AmendTask(replace(task, **rng.choice(pieces)))
 
 
 def a_bid(world: World, rng: Random, name: str) -> c.PlaceOrder | None:
@@ -287,8 +359,9 @@ def a_bid(world: World, rng: Random, name: str) -> c.PlaceOrder | None:
     tif = rng.choice(("GTC", "GTC", "GTD", "IOC", "FOK"))
     expiry = world.now_ns + 50 * MINUTE if tif == "GTD" else 0
     return c.PlaceOrder(
-        rng.choice(sorted(world.firms)), name, code, "buy", a_price(rng), rng.choice((1, 2, 5)), tif, expiry
-    )
+        rng.choice(sorted(world.firms)), name, code, "buy", a_price(rng), rng.choice((1, 2, 5)), tif, expiry,
+        or_better=tif in ("GTC", "IOC") and rng.random() < 0.3,
+    )  # fmt: skip
 
 
 def a_change(world: World, rng: Random, name: str):
@@ -302,9 +375,18 @@ def a_change(world: World, rng: Random, name: str):
             c.AmendOffer(offer.participant, offer.offer_id, rng.choice((1, 3, 5, offer.lots)), a_price(rng)),
             c.WithdrawOffer(offer.participant, offer.offer_id),
         ]
+        per_day = 24 * HOUR // world.period_ns
+        n_prices = per_day if offer.is_standing else offer.end_period - offer.start_period
+        least = 0 if offer.is_standing else 1
+        each = tuple(rng.choice((least * a_price(rng), a_price(rng))) for _ in range(n_prices))
+        things.append(c.AmendOffer(offer.participant, offer.offer_id, offer.lots, 0, each))
+        if offer.follows_power:
+            lots = rng.choice((3, offer.lots))
+            things.append(c.AmendOffer(offer.participant, offer.offer_id, lots, 0, (), a_price(rng), 500))
     if state.tasks:
         task = rng.choice(list(state.tasks.values())).task
         things.append(c.CancelTask(task.participant, task.client_order_id))
+        things += [an_amended_task(world, rng, task)] * 3
     if state.bids:
         bid = rng.choice(list(state.bids.values()))
         things.append(c.AmendOrder(bid.participant, bid.client_order_id, a_price(rng), rng.randint(1, 6)))
@@ -315,6 +397,7 @@ def a_change(world: World, rng: Random, name: str):
         things.append(c.SetFix(code, a_price(rng) + rng.choice((0, 3 * YUAN)), rng.choice("ABC"), "hash"))
         things.append(c.DisputeReading(due.buyer, due.number, rng.randint(0, due.lots)))
         things.append(c.CountersignReading(due.buyer, due.number, due.reading.number))
+    things += [some_power_prices(world, rng), some_power_prices(world, rng)]
     site = rng.choice(sorted(world.sites))
     start = a_period(world, rng, 0, 6)
     things.append(c.AnnounceOutage(world.sites[site], site, start, start + world.period_ns))

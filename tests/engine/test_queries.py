@@ -134,44 +134,6 @@ def test_depth_is_the_book(venue, m):
     assert refused(q.depth, venue, at(venue), m, code[:-11] + "20200101T00", 5).reason == DoorReason.NOT_FOUND
 
 
-def view(**changes) -> r.LaneView:
-    terms = {"access_region": "w", "chips": ("H800",), "period_start": "2026-11-23T05:00:00Z"}
-    return r.LaneView(**(terms | changes))
-
-
-def test_a_lane_merges_books_and_blocks_cheapest_first():
-    v = small().venue
-    lane = q.lane(v, at(v), HOURLY, view())
-    assert [(x.price, x.cards, x.instrument[:8], x.site, x.is_block, x.min_cards, x.rtt_ms) for x in lane.items] == [
-        ("7.00", "30", "H800/w/L", "s2", True, "10", "0.8"), ("8.00", "64", "H800/g/L", "", False, "0.1", "9.8"),
-    ]  # fmt: skip
-    assert [x.price for x in q.lane(v, at(v), HOURLY, view(levels=1)).items] == ["7.00"]
-    assert [x.price for x in q.lane(v, at(v), HOURLY, view(max_latency_ms="5")).items] == ["7.00"]
-    assert q.lane(v, at(v), HOURLY, view(chips=("A910B",))).items == ()
-    assert q.lane(v, at(v), HOURLY, view(min_green="0.5")).items == ()
-
-
-def test_a_block_that_is_released_stands_in_the_lane_once():
-    day = small()
-    day.do(c.AdvanceTime(days.T0 + 4 * days.H + 1))  # MB4: an hour before the gate of the sixth period
-    v = day.venue
-    lane = q.lane(v, at(v), HOURLY, view())
-    assert [(x.price, x.cards, x.is_block) for x in lane.items] == [("7.00", "30", False), ("8.00", "64", False)]
-
-
-@pytest.mark.parametrize(
-    ("field", "changes"),
-    [("access_region", {"access_region": "x"}), ("chips", {"chips": ()}), ("chips[1]", {"chips": ("H800", "x")}),
-     ("period_start", {"period_start": "2026-11-23T05:30:00Z"}), ("period_start", {"period_start": "2026-11-22T05:00:00Z"}),
-     ("period_start", {"period_start": "2027-11-22T05:00:00Z"}), ("max_latency_ms", {"max_latency_ms": "0"}),
-     ("min_green", {"min_green": "-1"})],
-)  # fmt: skip
-def test_a_lane_of_nothing(field, changes):
-    v = small().venue
-    error = refused(q.lane, v, at(v), HOURLY, view(**changes))
-    assert (error.reason, error.field) == (DoorReason.INVALID_FIELD, field)
-
-
 def test_a_quote_is_what_the_task_then_costs():
     day = small()
     v, task = day.venue, days.task("t1", data_mb=2_000, data_region="w").task
@@ -248,7 +210,7 @@ def test_what_is_open_of_everybody_is_all_that_is_open(venue, m):
     assert (activity.tasks, activity.orders, activity.offers) == (tasks, orders, offers)
     assert activity.seq == 77
     assert q.state(venue, 78).state_hash == f"{venue.state_hash():016x}" and q.state(venue, 78).seq == 78
-    assert int(activity.earliest_death_ns) == min(entry.dies_ns for entry in state.tasks.values())
+    assert int(activity.earliest_death_ns) == min(venue.core.task(number).dies_ns for number in state.tasks)
     assert refused(q.user_data, venue, "nobody", 2, 77, m).reason == DoorReason.NOT_FOUND
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_days import T0, Day, H, full_day, made_up_day, offer, open_day, own_trade_day, run_hours, task
+from small_days import T0, Day, H, full_day, made_up_day, offer, open_day, run_hours, task
 
 from exchange.adapters.exporters import BooksDiffer, export_all
 from exchange.adapters.exporters.csv_files import FileNames
@@ -87,16 +87,6 @@ SETTLEMENT_AMOUNTS = (
 )  # fmt: skip
 
 
-def test_settlement_csv_adds_up_for_a_trade_with_oneself(tmp_path: Path) -> None:
-    tariff = c.SetTariff(1, 0, 5_000, 2_500, 10_000, (c.Share("compute", "region:{host}", 10_000),))
-    day = own_trade_day(tariff=tariff)
-    export_all(day.projections, tmp_path, day.balances())
-    row, _ = read(tmp_path / "settlement.csv")
-    assert row["buyer"] == row["seller"] == "P1"
-    assert (row["paid"], row["to_host"], row["region_share"]) == ("8.00", "7.92", "0.08")
-    assert parse_micro(row["delivered_price"]) == parse_micro(row["paid"]) + parse_micro(row["fee"])
-
-
 def test_settlement_csv_leads_to_the_trade_the_task_the_offer_and_the_site(run_folder: Path, tmp_path: Path) -> None:
     day = made_up_day()
     export_all(day.projections, tmp_path, day.balances())
@@ -127,7 +117,7 @@ def test_rounding_is_a_number_that_can_be_summed(tmp_path: Path) -> None:
 
 def test_a_bulk_task_without_a_relaxation_has_its_reason_in_words_only(tmp_path: Path) -> None:
     day = open_day()
-    day.do(offer("P2", "far", 10, 8), task("t", shape="bulk", max_latency_us=1))
+    day.do(task("t", shape="bulk"))
     export_all(day.projections, tmp_path, day.balances())
     (row,) = read(tmp_path / "unfilled.csv")
     assert (row["binding"], row["relaxations"]) == ("", "")
@@ -139,7 +129,7 @@ def test_a_bulk_task_that_bought_all_there_was_is_told_so(tmp_path: Path) -> Non
     day.do(offer("P1", "o", 10, 8), task("t", shape="bulk", lots=640, periods=6))
     export_all(day.projections, tmp_path, day.balances())
     (row,) = read(tmp_path / "unfilled.csv")
-    assert (row["status"], row["reason"], row["binding"]) == ("partly", "NO_DEPTH", "")
+    assert (row["status"], row["reason"], row["binding"]) == ("partly", "NO_DEPTH", "deadline")
     assert row["in_words"] == "nothing more is offered in the hours and regions it allows"
 
 

@@ -157,7 +157,7 @@ def test_a_task_from_preview_to_statement(tmp_path):
         assert acked.ts_ns == str(x.handle.now_ns)
         task = await x.run(of("B1"), "task", client_order_id="t1")
         assert (task.status, task.compute, task.fee) == ("filled", quote.compute, quote.fee)
-        assert (await x.run(of("B1"), "tasks")).items == (task,)
+        assert task.terms is not None and (await x.run(of("B1"), "tasks")).items == (msgspec.structs.replace(task, terms=None),)
         bought = (await x.run(of("B1"), "obligations", side="buy")).items
         assert len(bought) == 6 and {each.client_order_id for each in bought} == {"t1"} and bought[0].offer_id == ""
         trades = (await x.run(of("b1"), "trades")).items
@@ -468,6 +468,19 @@ def test_budgets_are_taken_once_unless_the_door_has_done_so(tmp_path):
         await x.run(of("B1"), "account")
         assert (await x.refusal(of("B1"), "account")).limit == "read_rate"
         assert (await x.run(of("B1"), "cancel_order", client_order_id="b1")).status == "CANCELED"
+
+    market(tmp_path, test, budgets=budgets)
+
+
+def test_an_amended_offer_costs_as_many_tokens_as_it_has_open_hours(tmp_path):
+    budgets = DoorBudgets(DoorLimits(offer_hour_rate=1, offer_hour_burst=20), clock=lambda: 0)
+
+    async def test(x: Market) -> None:
+        change = {"offer_id": "o1", "price": "8.10", "cards": "64"}
+        assert (await x.run(of("P1"), "amend_offer", **change)).status == "ACCEPTED"
+        over = await x.refusal(of("P1"), "amend_offer", **change | {"price": "8.20"})
+        assert (over.reason, over.limit, over.retry_after_s) == (DoorReason.TOO_MANY_REQUESTS, "offer_hour_rate", 4)
+        assert (await x.run(of("P1"), "amend_offer", **change | {"offer_id": "none"})).status == "REJECTED"
 
     market(tmp_path, test, budgets=budgets)
 

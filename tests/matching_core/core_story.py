@@ -3,13 +3,16 @@
 A file holds stories; each begins with `# RULES: what it tells`. A line is `command -> outcome, outcome`; the outcomes
 are all events of the command, in order. Names of orders and accounts are given numbers in the order in which they
 appear. `key=value` sets a raw field. After every line the invariants are checked, and that a refused command has left
-the state hash as it was (C8). `rules=2` on the engine line asks for an engine with that RULES_VERSION.
+the state hash as it was (C8). `rules=2` on the engine line asks for an engine with that RULES_VERSION. The words about
+tasks, which need `rules=3`, are in `task_story`.
 """
 
 import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
+
+from task_story import TaskWords, book, called, moment
 
 from matching_core.enums import (
     BookRule,
@@ -36,7 +39,7 @@ from matching_core.enums import (
 FOLDER = Path(__file__).resolve().parent.parent / "scenarios" / "matching"
 SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 WITH_AUX = {"iceberg": OrderFlag.ICEBERG, "min": OrderFlag.MIN_QTY}
-BARE = {"post": OrderFlag.POST_ONLY, "standby": OrderFlag.STANDBY}
+BARE = {"post": OrderFlag.POST_ONLY, "standby": OrderFlag.STANDBY, "indivisible": OrderFlag.INDIVISIBLE}
 CALLS = {"opening": CallKind.OPENING, "closing": CallKind.CLOSING, "volatility": CallKind.VOLATILITY,
          "nocancel": CallKind.NO_CANCEL}  # fmt: skip
 RULES = {"slide": BookRule.SLIDE, "fresh": BookRule.FRESH_PEAK, "limits": BookRule.LIMITS_ONLY,
@@ -72,7 +75,7 @@ def tales(folder: Path = FOLDER) -> list[Tale]:
     return found
 
 
-class Story:
+class Story(TaskWords):
     """One engine, and the numbers behind the names of a story."""
 
     def __init__(self, engine_class):
@@ -109,9 +112,9 @@ class Story:
             if word == "by":
                 fields["account"] = self.account(words.pop(0))
             elif word == "in":
-                fields["book"] = int(words.pop(0))
+                fields["book"] = book(words.pop(0))
             elif word == "gtd":
-                fields |= {"tif": TimeInForce.GTD, "expiry_ns": int(words.pop(0))}
+                fields |= {"tif": TimeInForce.GTD, "expiry_ns": moment(words.pop(0))}
             elif word in ("ioc", "fok", "day"):
                 fields["tif"] = TimeInForce[word.upper()]
             elif word == "market":
@@ -156,7 +159,7 @@ class Story:
                            aux=self.account(site))  # fmt: skip
 
     def do_clock(self, words):
-        return self.submit(Op.ADVANCE_TIME, [], aux=int(words[0]))
+        return self.submit(Op.ADVANCE_TIME, [], aux=moment(words[0]))
 
     def do_open(self, words):
         return self.submit(Op.OPEN_ACCOUNT, [], account=self.account(words[0]), book=int(words[2]))
@@ -171,8 +174,8 @@ class Story:
         return self.submit(Op.SET_FEE, [], side=int(words[0]), price=int(words[1]))
 
     def do_list(self, words):
-        named = dict(zip(words[1::2], map(int, words[2::2]), strict=True))
-        return self.submit(Op.LIST_BOOK, [], book=int(words[0]), price=named.get("value", 1), qty=named.get("max", 0),
+        named = dict(zip(words[1::2], map(moment, words[2::2]), strict=True))
+        return self.submit(Op.LIST_BOOK, [], book=book(words[0]), price=named.get("value", 1), qty=named.get("max", 0),
                            aux=named.get("group", 0), expiry_ns=named.get("gate", 0))  # fmt: skip
 
     def do_attest(self, words):
@@ -201,12 +204,12 @@ class Story:
         tie = TiePolicy.CAPPED_PRESSURE if "capped" in named else TiePolicy["MIDPOINT" if "midpoint" in words else "REFERENCE"]
         return self.submit(Op.SET_BOOK, [], flags=flags, order_type=tie, price=int(named.get("capped", 0)),
                            stp=StpMode[named.get("stp", "none").upper()], qty=int(named.get("collar", 0)),
-                           aux=int(named.get("interval", 0)), expiry_ns=int(named.get("end", 0)),
-                           book=int(named.get("in", 1)))  # fmt: skip
+                           aux=int(named.get("interval", 0)), expiry_ns=moment(named.get("end", "0")),
+                           book=book(named.get("in", "1")))  # fmt: skip
 
     def do_bands(self, words):
-        named = {key: int(value) for key, value in (word.split("=") for word in words)}
-        return self.submit(Op.SET_BANDS, [], price=named.get("static", 0), qty=named.get("dynamic", 0),
+        named = {key: book(value) for key, value in (word.split("=") for word in words)}
+        return self.submit(Op.SET_BANDS, [], book=named.get("in", 1), price=named.get("static", 0), qty=named.get("dynamic", 0),
                            aux=named.get("corridor", 0))  # fmt: skip
 
     def do_reference(self, words):
@@ -243,7 +246,7 @@ class Story:
     # --- questions ---
 
     def do_book(self, words):
-        orders = self.engine.orders(int(words[0]) if words else 1)
+        orders = self.engine.orders(book(words[0]) if words else 1)
         names = {number: name for name, number in self.orders.items()}
 
         def shown(order):
@@ -267,7 +270,7 @@ class Story:
         return f"attested {attested} open {is_open} sold {sold}"
 
     def do_position(self, words):
-        bought, sold = self.engine.position(self.account(words[0]), int(words[1]) if words[1:] else 1)
+        bought, sold = self.engine.position(self.account(words[0]), book(words[1]) if words[1:] else 1)
         return f"bought {bought} sold {sold}"
 
     def do_walk(self, words):
@@ -311,27 +314,31 @@ class Story:
         return f"replaced {name} {e.price} x {e.leaves} of {e.qty}{kept}{hold}"
 
     def tell_canceled(self, e, name):
+        if e.flags & EventFlag.BLOCK:
+            return self.tell_residue(e, name, True)
         freed = f" freed {e.contra_leaves}" if e.contra_leaves else ""
         return f"canceled {name} x {e.qty} {CancelReason(e.reason).name}{freed}"
 
     def tell_expired(self, e, name):
+        if e.flags & EventFlag.BLOCK:
+            return self.tell_residue(e, name, False)
         freed = f" freed {e.contra_leaves}" if e.contra_leaves else ""
         return f"expired {name} x {e.qty} {ExpireReason(e.reason).name}{freed}"
 
     def tell_trade(self, e, name):
         maker = next(name for name, number in self.orders.items() if number == e.contra_id)
-        words = {EventFlag.TAKE: " take", EventFlag.AUCTION: " call", EventFlag.SELF_TRADE: " own"}
+        words = {EventFlag.TAKE: " take", EventFlag.AUCTION: " call", EventFlag.SELF_TRADE: " own", EventFlag.BLOCK: " block"}
         flags = "".join(word for flag, word in words.items() if e.flags & flag)
-        return f"trade {name} {maker} {e.price} x {e.qty} left {e.leaves} {e.contra_leaves}{flags}"
+        return f"trade {name} {maker} {e.price} x {e.qty} left {e.leaves} {e.contra_leaves}{flags}{where(e)}"
 
     def tell_posted(self, e, name):
         return f"posted {name} cost {e.qty} fee {e.price}" + (f" freed {e.leaves}" if e.leaves else "")
 
     def tell_book_closed(self, e, name):
-        return f"closed {e.book}"
+        return f"closed {called(e.book)}"
 
     def tell_book_gated(self, e, name):
-        return f"gated {e.book} with {e.qty} until {e.leaves}"
+        return f"gated {called(e.book)} with {e.qty} until {e.leaves}"
 
     def tell_replenished(self, e, name):
         return f"shows {name} {e.qty} of {e.leaves}"
@@ -367,6 +374,11 @@ class Story:
 
     def account(self, name):
         return self.accounts.setdefault(name, len(self.accounts))
+
+
+def where(e):
+    """The book of a leg, where books are of families."""
+    return f" in {called(e.book)}" if "/" in called(e.book) else ""
 
 
 def play(engine_class, tale: Tale) -> None:

@@ -1,11 +1,14 @@
 """Random commands over many books: every operation, flag and mode, and numbers from the edges of every field.
 
 The stream asks an engine where its books stand, so that most commands meet something. A step is a dict of arguments of
-`submit` or the 64 bytes of a record for `process`; a list of steps plays again without the stream. `Coverage` counts what
-a run has reached, and names what it has not, so that the stream cannot get blunt unseen.
+`submit` or the 64 bytes of a record for `process`, of a task with its records behind it; a list of steps plays again without
+the stream. `Coverage` counts what a run has reached, and names what it has not, so that the stream cannot get blunt unseen.
 """
 
 from collections import Counter
+
+import fuzz_tasks
+from fuzz_tasks import TASK_BOOKS, TASK_WEIGHTS, TaskStream
 
 from matching_core.enums import (
     BookRule,
@@ -17,14 +20,17 @@ from matching_core.enums import (
     ExpireReason,
     FixGrade,
     Kind,
+    Lane,
     MassFilter,
     Op,
     OrderFlag,
     OrderType,
     Phase,
     RejectReason,
+    Shape,
     Side,
     StpMode,
+    TaskFlag,
     TiePolicy,
     TimeInForce,
 )
@@ -71,15 +77,19 @@ def opening():
     for account in (2, 3, 4):
         yield {"op": Op.SET_CAPACITY, "account": account, "aux": 1, "qty": 200}
         yield {"op": Op.SET_CAPACITY, "account": account, "aux": 2, "qty": 10**12}
+    yield from fuzz_tasks.opening()
 
 
-class Stream:
+class Stream(TaskStream):
     """Commands as dicts of arguments of `submit`, one at a time; the engine is asked before each of them."""
 
     def __init__(self, random, engine):
         self.random = random
         self.engine = engine
-        self.listable = [book for book in BOOKS if engine.listed_only or book not in NEVER_LISTED]
+        self.books = (*BOOKS, *TASK_BOOKS, *TASK_BOOKS) if engine.check_funds else BOOKS
+        self.blocks = set()  # the block offers that are open
+        self.has_grid = False
+        self.listable = [book for book in self.books if engine.listed_only or book not in NEVER_LISTED]
         self.gates = {}  # book -> its gate, 0 = none
         self.focus = 0  # the book of every second command, for a while
 
@@ -90,6 +100,7 @@ class Stream:
                 self.gates[event.book] = event.leaves
             elif event.kind == Kind.BOOK_CLOSED:
                 del self.gates[event.book]
+        self.read_market(events)
 
     def step(self):
         """The next step: mostly a record, now and then arguments that need not fit one."""
@@ -97,6 +108,8 @@ class Stream:
         if chance < 0.005:
             return self.random.randbytes(64)
         fields = self.command()
+        if fields["op"] in (Op.TASK, Op.TASK_AMEND) and chance > 0.03:
+            return self.with_tail(fields)
         if chance > 0.08:
             return record(fields)
         fields.pop("reserved", None)  # submit has no such argument
@@ -105,8 +118,8 @@ class Stream:
     def command(self):
         """Fields of one command, all of them within their widths."""
         if self._is(0.015):
-            self.focus = self._pick(*BOOKS)
-        self.book = self.focus if self._is(0.5) else self._pick(*BOOKS)
+            self.focus = self._pick(*self.books)
+        self.book = self.focus if self._is(0.5) else self._pick(*self.books)
         self.state = self.engine.book_state(self.book)
         op = self._op()
         fields = {
@@ -125,6 +138,9 @@ class Stream:
         if self._is(0.004):
             return self.random.randrange(256)
         weights = WEIGHTS | {Op.TAKE: 8 if self.engine.check_funds else 1}
+        weights |= {op: weight if self.engine.check_funds else weight * 0.05 for op, weight in TASK_WEIGHTS.items()}
+        if self.engine.check_funds and not self.has_grid:
+            weights[Op.SET_GRID] = 10
         if self.book in self.listable and self.state is None:
             weights[Op.LIST_BOOK] = 60
         if self.state and self.state.phase == Phase.AUCTION:
@@ -137,7 +153,7 @@ class Stream:
         return self.random.choices(list(weights), list(weights.values()))[0]
 
     def _fields_of(self, op):
-        name = Op(op).name.lower() if op in WEIGHTS else "nothing"
+        name = Op(op).name.lower() if op in set(Op) else "nothing"
         return getattr(self, f"_{name}", self._nothing)()
 
     # --- orders ---
@@ -180,6 +196,8 @@ class Stream:
             fields["qty"] = MAX_MONEY_MICRO // max(fields["price"], 4 * 10**6) + self._pick(0, 0, 1)
         if self._is(0.04):
             fields |= {"flags": self.random.randrange(64), "order_type": self._pick(0, 1, 2), "tif": self.random.randrange(6)}
+        if fields["side"] == Side.SELL and self._is(0.3):
+            fields["flags"] = fields.get("flags", 0) | OrderFlag.INDIVISIBLE
         return fields
 
     def _new_id(self):
@@ -249,6 +267,8 @@ class Stream:
     # --- the venue's own ---
 
     def _advance_time(self):
+        if self.engine.check_funds and self._is(0.15):
+            return {"aux": self._moment()}
         return {"aux": self.engine.now_ns + self._pick(-1, 0, 1, 3, 7, 20, 40)}
 
     def _open_account(self):
@@ -265,6 +285,9 @@ class Stream:
 
     def _list_book(self):
         gate_ns = self.engine.now_ns + self._pick(0, 30, 60, 90, 200)
+        if self.book in TASK_BOOKS:
+            gate_ns = self.book % 2**20 * fuzz_tasks.PERIOD_NS - self._pick(500, 500, 0)
+            gate_ns = gate_ns if gate_ns > self.engine.now_ns else 0
         return {"price": self._pick(1, 1, 3, 1000), "qty": self._pick(0, 0, 25, 3_000),
                 "aux": self._pick(0, 1, 1, 2, 2**32 - 1), "expiry_ns": self._pick(0, gate_ns, gate_ns, gate_ns)}  # fmt: skip
 
@@ -344,15 +367,19 @@ def record(fields):
 
 
 def fields_of(step):
-    """The fields of a step; those of a dict are as given, however large."""
+    """The fields of a step, of a task its head; those of a dict are as given, however large."""
     if isinstance(step, dict):
         return step
-    return Command._make(COMMAND.unpack(step))._asdict()
+    return Command._make(COMMAND.unpack(step[: COMMAND.size]))._asdict()
 
 
 # --- what a run has reached ---
 
 ONLY_WITH_FUNDS = {
+    *(("op", op) for op in range(Op.SET_GRID, Op.TASK_TERMS)),
+    *(("kind", kind) for kind in range(Kind.TASK_WAITING, Kind.TASK_STEPPED + 1)),
+    ("event flag", EventFlag.TASK), ("event flag", EventFlag.BLOCK), ("REJECTED", RejectReason.INVALID_WINDOW),
+    ("REJECTED", RejectReason.TOO_MANY_WAITING),
     ("op", Op.TAKE), ("kind", Kind.POSTED), ("event flag", EventFlag.TAKE), ("REJECTED", RejectReason.NOT_ENOUGH_DEPTH),
     ("DENIED", DenyReason.TOO_MANY_SELLS),
 }  # fmt: skip
@@ -371,6 +398,7 @@ class Coverage:
             self.seen["kind", event.kind] += 1
             if event.kind in REASONS:
                 self.seen[Kind(event.kind).name, event.reason] += 1
+                self._bits(f"{Kind(event.kind).name} of", event.flags, (EventFlag.TASK, EventFlag.BLOCK))
             elif event.kind in (Kind.ACCEPTED, Kind.TRADE, Kind.POSTED, Kind.REPLACED):
                 self._bits("event flag", event.flags, EventFlag)
             elif event.kind == Kind.PHASE_SET:
@@ -397,6 +425,10 @@ class Coverage:
             self._bits("filter", flags, MassFilter)
         elif op in (Op.KILL, Op.LIFT):
             self.seen[Op(op).name, flags] += 1
+        elif op == Op.TASK:
+            self._bits("task flag", flags, TaskFlag)
+            self.seen["lane", fields["side"]] += 1
+            self.seen["shape", fields["order_type"]] += 1
 
     def _bits(self, what, flags, kinds):
         for bit in kinds:
@@ -404,7 +436,7 @@ class Coverage:
 
     def missing(self, check_funds):
         """What this run should have reached and has not, by name."""
-        wanted = {("op", op) for op in Op} | {("kind", kind) for kind in Kind}
+        wanted = {("op", op) for op in Op if op < Op.TASK_TERMS} | {("kind", kind) for kind in Kind}
         wanted |= {(kind.name, reason) for kind, reasons in REASONS.items() for reason in reasons}
         for what, kinds in (
             ("event flag", EventFlag), ("phase", Phase), ("order flag", OrderFlag), ("stp", StpMode), ("book stp", StpMode),
@@ -413,6 +445,13 @@ class Coverage:
         ):  # fmt: skip
             wanted |= {(what, kind) for kind in kinds}
         wanted |= {("type", (kind, tif)) for kind in OrderType for tif in TimeInForce}
+        of_tasks = {
+            (what, kind) for what, kinds in (("task flag", TaskFlag), ("lane", Lane), ("shape", Shape)) for kind in kinds
+        }
+        of_tasks |= {
+            (f"{kind.name} of", flag) for kind in (Kind.CANCELED, Kind.EXPIRED) for flag in (EventFlag.TASK, EventFlag.BLOCK)
+        }
+        wanted |= of_tasks if check_funds else set()
         if not check_funds:
             wanted -= ONLY_WITH_FUNDS
         return sorted(f"{what} {getattr(value, 'name', value)}" for what, value in wanted if not self.seen[what, value])

@@ -40,7 +40,8 @@ def apply(patch, folder):
 
 def play(folder, rules):
     """The stories of these rules on the engine in that folder."""
-    environment = os.environ | {"PYTHONPATH": str(folder), "CPX_ENGINE": "reference", "PYTHONDONTWRITEBYTECODE": "1"}
+    path = os.pathsep.join((str(folder), str(HERE)))  # the story words lie beside core_story.py
+    environment = os.environ | {"PYTHONPATH": path, "CPX_ENGINE": "reference", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, str(HERE / "core_story.py"), *rules]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
 

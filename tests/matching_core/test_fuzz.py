@@ -47,7 +47,7 @@ def test_the_stream_still_reaches_every_operation_kind_reason_and_flag(check_fun
     coverage = Coverage()
     for flavour, (funds, _listed_only) in enumerate(FLAVOURS):
         if funds == check_funds:
-            draw(flavour, seed=flavour, count=2_500, coverage=coverage)
+            draw(flavour, seed=flavour + 4, count=6_000, coverage=coverage)
     assert coverage.missing(check_funds) == []
 
 

@@ -15,7 +15,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 GENERATED = ROOT / "build" / "cython-release" / "matching_core" / "engine.c"
 SOURCES = sorted((ROOT / "matching_core").glob("*.p[xy][dx]"))
-WITH_PYTHON = {"engine", "events", "snapshot", "restore", "c_face"}  # the border; commands run through all the others
+WITH_PYTHON = {  # the border; commands run through all the others
+    "engine", "events", "snapshot", "snapshot_rows", "snapshot_market", "restore", "restore_market", "c_face",
+}  # fmt: skip
 HOT = {"plain", "ladder", "directory", "book", "batch"}  # what nearly every command runs through
 FUNCTION = re.compile(r"^static [^\n;]*\b__pyx_f_13matching_core_(\w+)\([^;\n]*\) \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)

@@ -19,6 +19,7 @@ PREFIXES = {
     "EventFlag": "EVENT", "Phase": "PHASE", "Bucket": "BUCKET", "RejectReason": "REJECT", "DenyReason": "DENY",
     "CancelReason": "CANCEL", "ExpireReason": "EXPIRE", "StpMode": "STP", "BookRule": "RULE", "TiePolicy": "TIE",
     "CallKind": "CALL", "MassFilter": "FILTER", "FixGrade": "GRADE",
+    "Lane": "LANE", "Shape": "SHAPE", "TaskFlag": "TASK_FLAG", "Power": "POWER",
 }  # fmt: skip
 ENUMS = [
     member for _, member in inspect.getmembers(enums, inspect.isclass) if member.__module__ == enums.__name__

@@ -64,7 +64,7 @@ def open_day(settings: c.SetVenue | None = None, tariff: c.SetTariff = TARIFF) -
     for family in (("H800", "g", "L10", "grid"), ("H800", "g", "L10", "green"), ("H800", "w", "L1", "grid")):
         day.do(c.ListFamily(*family))
     for name in ("B1", "b1", "P1", "P2"):
-        day.do(c.AddParticipant(name, f"firm of {name}"), c.Deposit(name, 10**12, f"wire {name}"))
+        day.do(c.AddParticipant(name, f"firm of {name}", may_use_emergency=True), c.Deposit(name, 10**12, f"wire {name}"))
     day.do(c.AddSite("s1", "P1", "g"), c.AddSite("s2", "P2", "w"))
     for site in ("s1", "s2"):
         day.do(c.AttestCapacity(site, "H800", 1_000, T0, T0 + 200 * H))
@@ -120,16 +120,6 @@ def run_promptly(day: Day, first: int, end: int, failing: tuple[int, ...] = ()) 
             day.do(c.SubmitReading(due.seller, number, 1, due.lots // 4 if hour in failing else due.lots))
         if hour > first:
             day.do(c.SettlePeriod(T0 + (hour - 1) * H))
-
-
-def own_trade_day(partial: tuple[int, ...] = (), **more: Any) -> Day:
-    """P1's bids buy one card for hours 1 and 2 from P1's own offer at 8.00."""
-    day = open_day(**more)
-    code = "H800/g/L10/grid/20261123T0"
-    day.do(offer("P1", "o1", 10, 8))
-    day.do(*(c.PlaceOrder("P1", f"own{n}", f"{code}{n}", "buy", 8 * MICRO, 10) for n in (1, 2)))
-    run_hours(day, 1, 3, partial=partial)
-    return day
 
 
 def made_up_day() -> Day:

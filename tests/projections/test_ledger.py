@@ -17,7 +17,6 @@ from small_days import (
     made_up_day,
     offer,
     open_day,
-    own_trade_day,
     run_hours,
     task,
 )
@@ -307,33 +306,6 @@ def test_a_buyer_who_is_a_recipient_of_shares_still_reads_the_whole_price() -> N
     assert buyer.closing_micro == 10**12 - found.total + found.region
 
 
-# --- trades with oneself ----------------------------------------------------------------------------------
-
-
-def test_the_parts_of_a_trade_with_oneself_add_up_as_those_of_any_other() -> None:
-    day = own_trade_day()
-    parts = delivered_prices(day.projections.ledger, day.projections.tape)
-    assert [item.paid_micro for item in settled(day)] == [8 * MICRO] * 2
-    for item in settled(day):
-        found = parts[item.obligation_id]
-        assert found.compute == 8 * MICRO - found.region > 7_900_000
-        assert found.total == item.paid_micro + item.fee_micro
-    assert day.projections.ledger.differences(day.balances()) == []
-
-
-def test_who_trades_with_himself_reads_both_sides_of_it() -> None:
-    day = own_trade_day(partial=(2,))
-    mine = [line for s in statements_of(day) if s.account == "P1" for line in s.lines if line.obligation]
-    found = {(line.what, line.reference, line.lots): line.amount_micro for line in mine}
-    first, second = delivered_prices(day.projections.ledger, day.projections.tape).values()
-    assert found["compute, to the host", "task own1", 10] == -first.compute
-    assert found["compute delivered, net of shares", "offer o1", 10] == first.compute
-    assert found["compute, to the host", "task own2", 3] == -second.compute
-    damages = sum(item.damages_micro for item in settled(day))
-    assert found["damages paid", "offer o1", 7] == -damages < 0
-    assert found["damages received", "task own2", 7] == damages
-
-
 # --- quantities and prices --------------------------------------------------------------------------------
 
 
@@ -353,7 +325,7 @@ def test_lots_times_price_of_a_line_is_the_compute_and_its_shares(day: Day) -> N
 
 
 def test_what_is_paid_for_is_what_was_neither_lost_nor_put_off(day: Day) -> None:
-    for whole in (day, made_up_day(), own_trade_day(partial=(1,))):
+    for whole in (day, made_up_day()):
         tape = whole.projections.tape
         for item in settled(whole):
             kept = item.lots - item.lost_lots - item.made_up_lots

@@ -110,7 +110,7 @@ def test_a_task_that_waited_and_was_filled_has_no_reason_left() -> None:
 
 def test_an_emergency_task_that_finds_nothing_ends_at_once() -> None:
     day = open_day()
-    day.do(task("t", lane="emergency"))
+    day.do(task("t", lane="emergency", periods=2))
     (record,) = day.projections.tasks.records
     assert (record.status, record.ending, record.waited_ns) == ("unfilled", "expired", 0) and record.reason
 
@@ -137,11 +137,14 @@ def test_rounding_in_words_is_refused() -> None:
 
 def test_a_constraint_without_a_relaxation_is_no_binding_one() -> None:
     day = open_day()
+    day.do(task("alone", shape="bulk", is_immediate=True))  # nobody sells anything
     day.do(offer("P1", "o", 640, 8), task("far", shape="bulk", max_latency_us=1))
     day.do(task("late", shape="bulk", periods=1, deadline_ns=T0 + H // 2))
     day.do(task("dear", shape="bulk", price_cap_micro=7 * MICRO), task("block", price_cap_micro=7 * MICRO))
     found = {name: (record.binding, bool(record.relaxations)) for name, record in records(day).items()}
-    assert found == {"far": ("", False), "late": ("", False), "dear": ("cap", True), "block": ("cap", True)}
+    assert found == {
+        "alone": ("", False), "far": ("latency", True), "late": ("", False), "dear": ("cap", True), "block": ("cap", True),
+    }  # fmt: skip
 
 
 def test_reasons_are_plain_words() -> None:

@@ -14,7 +14,7 @@ from exchange.domain import events as module
 from exchange.domain.events import Moved, Refused, Relaxation, Replayed, Settled
 from exchange.protocol.codec import CodecError, event_bytes, events_from_bytes
 
-PARTS = {"Relaxation", "Explanation"}  # of events, never reported alone
+PARTS = {"Relaxation", "Explanation", "FilledPart"}  # of events, never reported alone
 KINDS = {
     name: kind
     for name, kind in inspect.getmembers(module, inspect.isclass)
@@ -27,6 +27,9 @@ ANY = {
         st.lists(st.builds(Relaxation, st.text(), st.text(), st.integers(0, 10**15), st.text()), max_size=3).map(tuple),
         st.booleans(),
     ),
+    "tuple": st.lists(
+        st.builds(module.FilledPart, st.text(), st.text(), *[st.integers(0, 10**15)] * 3, st.booleans()), max_size=3
+    ).map(tuple),
 }  # fmt: skip
 
 
@@ -43,6 +46,7 @@ def test_every_kind_of_event_comes_back_as_it_was(data):
 @pytest.mark.parametrize("name", sorted(KINDS))
 def test_no_kind_of_event_has_been_forgotten(name):
     numbers = {"int": 7, "str": "x", "bool": True, "Explanation": module.NOT_EXPLAINED}
+    numbers["tuple"] = (module.FilledPart("s", "i", 1, 2, 3, False),)
     event = KINDS[name](*(numbers[getattr(f.type, "__name__", f.type)] for f in dataclasses.fields(KINDS[name])))
     assert events_from_bytes(event_bytes([event])) == [event]
 

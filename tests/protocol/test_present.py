@@ -65,7 +65,7 @@ def check_day(applied, m) -> set[type]:
 
 def test_everybody_is_told_of_what_names_him_once_and_in_order(sample, full):
     kinds = check_day(sample.applied, Measures(sample.settings)) | check_day(full.history, HOURLY)
-    kinds |= check_day(days.made_up_day().history, HOURLY) | check_day(days.own_trade_day().history, HOURLY)
+    kinds |= check_day(days.made_up_day().history, HOURLY)
     assert kinds >= set(p.PrivateEvent.__args__) - {p.MarginUpdate}  # of which not every seed has one
 
 
@@ -208,7 +208,8 @@ def test_the_status_of_tasks(open_day):
     waiting = acked(open_day, days.task("t2"))
     assert (waiting.status, waiting.reason, waiting.code) == ("WAITING", "NO_DEPTH", 603)
     assert acked(open_day, c.CancelTask("B1", "t2")).status == "CANCELED"
-    at_once = acked(open_day, days.task("t3", lane="emergency"))
+    open_day.do(c.AllowEmergency("B1", True))
+    at_once = acked(open_day, days.task("t3", lane="emergency", lots=900, periods=2))
     assert (at_once.status, at_once.reason) == ("CANCELED", "NO_DEPTH")
     bulk = days.task("t4", buyer="b1", shape="bulk", lots=2_000, periods=9, deadline_ns=days.T0 + 13 * days.H)
     assert acked(open_day, bulk, "b1").status == "PARTLY_FILLED"
@@ -265,7 +266,7 @@ def test_what_concerns_everybody_is_not_in_the_operators_ack(sample):
 
 def test_every_kind_of_event_is_shown_or_left_out_on_purpose():
     kinds = {kind for kind in vars(e).values() if isinstance(kind, type) and kind.__module__ == e.__name__}
-    parts = {e.Relaxation, e.Explanation}
+    parts = {e.Relaxation, e.Explanation, e.FilledPart}
     assert kinds - parts == present._SHOWN.keys() | set(present.NOT_SHOWN)
 
 
@@ -276,3 +277,28 @@ def test_every_view_is_json(sample: Sample):
         for view in told.values():
             for each in view:
                 assert decoder.decode(encode(each)) == each
+
+
+def test_a_fill_tells_its_parts_and_an_amendment_its_hold_and_place(open_day):
+    filled = acked(open_day, days.task("t1", shape="split", min_run=2))
+    (update,) = (each for each in filled.events if type(each) is p.TaskUpdate and each.status == "filled")
+    assert [(part.site, part.hours, part.cards, part.is_block) for part in update.parts] == [("s1", "6", "64", False)]
+    assert sum(parse_micro(part.cost) for part in update.parts) == parse_micro(update.compute)
+    assert acked(open_day, days.task("t2", periods=4, price_cap_micro=5_000_000)).status == "WAITING"
+    amended = acked(open_day, c.AmendTask(days.task("t2", periods=4, price_cap_micro=4_000_000).task))
+    assert amended.status == "WAITING"
+    (told,) = (each for each in amended.events if type(each) is p.TaskUpdate and each.status == "amended")
+    assert (told.keeps_place, told.budget) == (True, "1024.00") and parse_micro(told.hold) > parse_micro(told.budget)
+    dearer = acked(open_day, c.AmendTask(days.task("t2", periods=4, price_cap_micro=8_000_000).task))
+    assert dearer.status == "FILLED"
+    assert not next(each for each in dearer.events if type(each) is p.TaskUpdate).keeps_place
+
+
+def test_a_plain_buy_that_takes_better_is_told_as_the_task_it_is(open_day):
+    def better(name: str, price: int, **more) -> c.PlaceOrder:
+        return c.PlaceOrder("B1", name, f"{CODE}5", "buy", price * 1_000_000, 10, or_better=True, **more)
+
+    assert acked(open_day, better("a", 8)).status == "FILLED"
+    assert acked(open_day, better("b", 7)).status == "WAITING"
+    assert acked(open_day, better("c", 7, tif="IOC")).status == "CANCELED"
+    assert acked(open_day, c.CancelTask("B1", "b")).status == "CANCELED"

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.protocol.errors import DoorError, DoorReason
-from exchange.protocol.requests import OrderTerms, RegionTerms, TaskTerms
+from exchange.protocol.requests import OrderTerms, TaskTerms
+from exchange.protocol.requests_operator import RegionTerms
 from exchange.protocol.strict_json import MAX_DEPTH, MAX_KEYS, decode, decode_again, encode
 
 GOOD = {
@@ -81,7 +82,7 @@ INVALID = {
     "chips[0].speed": body(chips=[{"chip": "H800", "speed": "1"}]),
     "client_order_id": body(client_order_id="line\nfeed"),
     "data_region": body(data_region="ends with a line feed\n"),
-    "chips": body(chips=[]),
+    "chips": body(chips=[{"chip": "H800"}] * 65),
     "": b"[]",
     "hours": json.dumps({name: value for name, value in GOOD.items() if name != "hours"}).encode(),
 }

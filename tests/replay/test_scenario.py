@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from exchange.adapters.market_files import OFFER_COLUMNS, TASK_COLUMNS
-from exchange.domain.commands import AddParticipant, AnnounceOutage, Deposit, PlaceOffer, PostBond, SubmitTask
+from exchange.domain.commands import (
+    AddParticipant,
+    AnnounceOutage,
+    Deposit,
+    PlaceOffer,
+    PostBond,
+    SetPowerPrices,
+    SubmitTask,
+)
 from exchange.domain.money import task_budget
 from exchange.domain.units import MICRO, NS_PER_HOUR
 from exchange.replay.files import FileOptions, market_day_from_files
@@ -212,6 +220,24 @@ def test_offers_of_sites_that_the_sites_file_lacks_are_told(tmp_path):
     assert day is not None and [(problem.file, problem.code) for problem in problems] == [
         ("sites.csv", "unknown_code")
     ]
+
+
+def test_power_prices_of_a_file_are_told_day_by_day_and_emergency_buyers_are_allowed_their_lane(tmp_path):
+    rush = TASK | {"task_id": "rush", "account": "buyer-2", "lane": "emergency"}
+    tasks = write(tmp_path, "tasks.csv", TASK_COLUMNS.required, TASK, rush)
+    offers = write(tmp_path, "offers.csv", OFFER_COLUMNS.required, OFFER)
+    hours = ({"hour": f"2025-03-0{day}T{hour:02}:00:00Z", "price_per_kwh": "0.5"} for day in range(1, 7) for hour in range(24))
+    power = write(tmp_path, "power.csv", ("hour", "price_per_kwh"), *hours)
+    options = FileOptions(power_paths=(("gansu-qingyang", power), ("mars", power)))
+    day, problems = market_day_from_files(tasks, [offers], options)
+    assert [(problem.file, problem.code) for problem in problems] == [("power.csv", "unknown_code")]
+    told = [row for row in day.rows if isinstance(row.command, SetPowerPrices)]
+    assert told and {row.command.region for row in told} == {"gansu-qingyang"}
+    assert told[0].command.start_ns == day.start_ns == told[0].time_ns
+    assert sum(len(row.command.prices_micro_per_kwh) for row in told) == (day.end_ns - day.start_ns) // NS_PER_HOUR
+    assert any("power prices of gansu-qingyang" in note and "moved by" in note for note in day.notes)
+    allowed = {c.participant for c in day.participants if isinstance(c, AddParticipant) and c.may_use_emergency}
+    assert allowed == {"buyer-2"}
 
 
 @pytest.mark.slow

@@ -116,7 +116,7 @@ def _outcome(projections: Projections, record: TaskRecord) -> Sequence[object]:
     per_card_hour = projections.tasks.per_card_hour(record)
     return (
         text_cell(task.client_order_id), text_cell(task.participant), _first_chip(record), text_cell(task.shape),
-        text_cell(task.lane), calendar.cards_text(task.lots), task.periods,
+        text_cell(task.lane), calendar.cards_text(record.asked_lots), task.periods,
         calendar.card_hours_text(record.asked_lot_periods), calendar.card_hours_text(record.lot_periods), record.status,
         record.ending, record.reason, yuan_cell(record.compute_micro), yuan_cell(record.moving_micro),
         yuan_cell(record.fee_micro), yuan_cell(total), yuan_cell(per_card_hour) if record.lot_periods else "",

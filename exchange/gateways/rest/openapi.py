@@ -13,8 +13,8 @@ from exchange.protocol.operations import OPEN, OPERATIONS, Operation
 REF = "#/components/schemas/{name}"
 TAGS = (
     ("health limits errors", "door"),
-    ("venue catalogue instruments depth lane trades prices", "market"),
-    ("preview_task submit_task cancel_task task tasks", "tasks"),
+    ("venue catalogue instruments depth lane demand trades prices", "market"),
+    ("preview_task submit_task amend_task cancel_task task tasks", "tasks"),
     ("place_order amend_order cancel_order order orders", "orders"),
     ("place_offer amend_offer withdraw_offer unsold_hours offers", "offers"),
     ("leases obligations submit_reading countersign_reading dispute_reading announce_outage", "delivery"),

@@ -142,6 +142,7 @@ class StreamDoor:
 
     def _beat(self) -> None:
         self._beating = None
+        self.market.look()
         for connection in list(self._connections.values()):
             connection.beat()
         if self._connections:

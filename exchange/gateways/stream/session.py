@@ -233,13 +233,13 @@ class Session:
         channel = asked.channel
         if channel not in s.CHANNELS:
             raise DoorError(DoorReason.UNKNOWN_CHANNEL, f"channel {channel[:40]!r} is unknown", field="channel")
-        if asked.instrument is not None and channel not in ("top", "depth", "trades"):
+        if asked.instrument is not None and channel not in s.NAMED:
             raise DoorError(DoorReason.INVALID_FIELD, f"channel {channel} has no instrument", field="instrument")
         if asked.participant is not None and channel != "user":
             raise DoorError(DoorReason.INVALID_FIELD, f"channel {channel} has no participant", field="participant")
         if channel == "user":
             return Topic(channel, self._participant(asked.participant, principal))
-        if channel in ("top", "depth", "trades"):
+        if channel in s.NAMED:
             if asked.instrument is None:
                 raise DoorError(DoorReason.INVALID_FIELD, f"channel {channel} needs an instrument", field="instrument")
             return Topic(channel, asked.instrument)

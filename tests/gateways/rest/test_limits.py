@@ -45,6 +45,17 @@ def test_a_burst_passes_and_one_more_is_told_when_to_come_back():
     assert [made.take(BUYER, order) is None for _ in range(11)] == [True] * 10 + [False]
 
 
+def test_an_amended_offer_costs_a_token_for_each_of_its_hours():
+    made, clock = budgets(offer_hour_rate=100, offer_hour_burst=400)
+    assert [made.take_hours(BUYER, 168) is None for _ in range(3)] == [True, True, False]
+    refused = made.take_hours(BUYER, 168)
+    assert (refused.reason, refused.limit, refused.retry_after_s) == (DoorReason.TOO_MANY_REQUESTS, "offer_hour_rate", 2)
+    clock.now_ns += 4 * SECOND
+    assert made.take_hours(BUYER, 5_000) is None, "more than a burst is let through when the bucket is full"
+    assert made.take_hours(BUYER, 1) is not None and made.take_hours(BUYER, 0) is None
+    assert made.take_hours(Principal("k2", "", frozenset()), 10**9) is None, "the operator has no budget"
+
+
 def test_reads_orders_and_participants_do_not_share():
     made, _ = budgets(order_rate=1, order_burst=1, read_rate=1, read_burst=1)
     other = Principal("k9", "other", frozenset(("read", "trade")))

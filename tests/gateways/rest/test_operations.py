@@ -66,6 +66,10 @@ def test_every_operation_does_what_its_name_says(world):
     assert quote["fills"] and quote["compute"] == "83.20"
     assert do("submit_task", "buyer", task("t1"))["status"] == "FILLED"
     assert do("submit_task", "buyer", task("t2", price_cap="1.00"))["status"] == "WAITING"
+    assert do("demand", "other")["items"] == [], "one firm is nobody"
+    amended = do("amend_task", "buyer", task("t2", price_cap="0.90"))
+    assert amended["status"] == "WAITING" and amended["events"][1]["keeps_place"]
+    assert do("task", "buyer", client_order_id="t2")["terms"]["price_cap"] == "0.90"
     assert do("cancel_task", "buyer", client_order_id="t2")["status"] == "CANCELED"
     assert do("task", "buyer", client_order_id="t1")["status"] == "filled"
     assert [each["client_order_id"] for each in do("tasks", "buyer")["items"]] == ["t2", "t1"]
@@ -114,6 +118,9 @@ def test_every_operation_does_what_its_name_says(world):
     assert states[first] == "delivered" and states[second] != "open"
 
     # Money and the operator.
+    assert do("allow_emergency", "", participant="other", is_allowed=True)["status"] == "ACCEPTED"
+    power = {"region": "hubei-wuhan", "start": "2026-11-25T00:00:00+08:00", "prices": ["0.40", "0.50"]}
+    assert do("set_power_prices", "", power)["status"] == "ACCEPTED"
     assert do("prices", "buyer")["items"]
     do("withdraw", "", participant="buyer", amount="10.00", reference="out")
     statement = do("statement", "buyer", day="2026-11-24")

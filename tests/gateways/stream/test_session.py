@@ -159,6 +159,9 @@ def test_a_call_carries_what_was_sent(desk: Desk) -> None:
     [
         ({"channel": "gossip"}, "UNKNOWN_CHANNEL"),
         ({"channel": "depth"}, "INVALID_FIELD"),
+        ({"channel": "lane"}, "INVALID_FIELD"),
+        ({"channel": "demand", "instrument": "x"}, "INVALID_FIELD"),
+        ({"channel": "lane", "instrument": "x" * 3001}, "INVALID_FIELD"),
         ({"channel": "trades"}, "INVALID_FIELD"),
         ({"channel": "instruments", "instrument": "x"}, "INVALID_FIELD"),
         ({"channel": "heartbeat", "participant": "B1"}, "INVALID_FIELD"),

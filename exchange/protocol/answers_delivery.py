@@ -1,0 +1,135 @@
+"""What the doors answer about delivery and money: what is owed, what was bought, purses, statements."""
+
+from exchange.protocol.answers import Answer, Page
+
+
+class Obligation(Answer, frozen=True, kw_only=True):
+    """What a provider owes, or owed, a buyer in one period."""
+
+    obligation_id: int
+    trade_id: str
+    lease_id: str
+    buyer: str
+    seller: str
+    site: str
+    instrument: str
+    period_start: str
+    cards: str
+    price: str
+    cost: str
+    fee: str
+    moving: str
+    status: str  # open | delivered | short | void | made_up
+    reading: int
+    delivered_cards: str | None
+    is_countersigned: bool
+    is_disputed: bool
+    paid: str
+    refund: str
+    damages: str
+    client_order_id: str
+    offer_id: str
+
+
+class ObligationPage(Page, frozen=True, kw_only=True):
+    """A page of obligations."""
+
+    items: tuple[Obligation, ...]
+
+
+class Lease(Answer, frozen=True, kw_only=True):
+    """What one purchase bought from one site: cards over hours."""
+
+    lease_id: str
+    buyer: str
+    seller: str
+    site: str
+    family: str
+    client_order_id: str
+    cards: str
+    hours: str
+    card_hours: str
+    start: str
+    end: str
+    cost: str
+    status: str  # open | ended
+
+
+class LeasePage(Page, frozen=True, kw_only=True):
+    """A page of leases."""
+
+    items: tuple[Lease, ...]
+
+
+class Account(Answer, frozen=True, kw_only=True):
+    """The purses of a participant."""
+
+    participant: str
+    firm: str
+    cash: str
+    held: str
+    escrow: str
+    margin: str
+    bond: str
+    total: str
+    is_stopped: bool  # HM5: no new sales
+    seq: int
+    ts: str
+    ts_ns: str
+
+
+class AccountPage(Page, frozen=True, kw_only=True):
+    """A page of accounts."""
+
+    items: tuple[Account, ...]
+
+
+class Hold(Answer, frozen=True, kw_only=True):
+    """Money that is held, and for what."""
+
+    kind: str  # task | order
+    reference: str
+    amount: str
+
+
+class Holds(Answer, frozen=True, kw_only=True):
+    """Every hold of a participant; they add up to `held`."""
+
+    participant: str
+    held: str
+    items: tuple[Hold, ...]
+
+
+class Purses(Answer, frozen=True, kw_only=True):
+    """The five purses at one moment."""
+
+    cash: str
+    held: str
+    escrow: str
+    margin: str
+    bond: str
+    total: str
+
+
+class StatementLine(Answer, frozen=True, kw_only=True):
+    """One line; positive amounts came in."""
+
+    seq: int
+    ts: str
+    what: str
+    counterparty: str
+    amount: str
+    reference: str
+    obligation_id: int
+    instrument: str
+
+
+class Statement(Answer, frozen=True, kw_only=True):
+    """A participant's day: opening + lines = closing, to the last unit."""
+
+    participant: str
+    day: str
+    is_final: bool  # the day is over
+    opening: Purses
+    lines: tuple[StatementLine, ...]
+    closing: Purses
