@@ -171,6 +171,7 @@ def test_the_town_takes_every_good_command() -> None:
 WIDE = (c.LoadCatalogue, c.SubmitTask, c.PlaceOffer, c.PlaceOrder, c.SetTariff)  # many fields: not in the quick run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", [pytest.param(kind, marks=pytest.mark.slow if kind in WIDE else (), id=kind.__name__) for kind in good_commands()]
 )

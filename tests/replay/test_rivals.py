@@ -3,6 +3,8 @@
 import csv
 from dataclasses import replace
 
+import pytest
+
 from exchange.domain.commands import (
     AddSite,
     Chip,
@@ -103,6 +105,7 @@ def test_hard_filters_hold():
     assert all(not bought for bought in found.values())
 
 
+@pytest.mark.slow
 def test_the_comparison_tells_all_three_ways_on_the_same_tasks(tmp_path):
     day = market_day(1, 60)
     summary = run_day(day, RunOptions(tmp_path / "run", with_rivals=True), lambda _: None)
