@@ -196,6 +196,7 @@ class Model(Fills):
             if is_meant(block.account):
                 foretold += self._close(block, CancelReason.KILLED)
         told = [each._replace(seq=0) for each in events]
+        told = [each for each in told if each.kind != Kind.INDICATIVE]  # of books in a call, behind everything else
         orders = [each for each in told[:-1] if not each.flags & (TASK | BLOCK) and each.kind != Kind.BLOCK_CLOSED]
         assert told[len(orders) : -1] == foretold, ("kill", told, foretold)
         assert (told[-1].kind, told[-1].qty) == (Kind.KILLED, len(orders))
