@@ -6,6 +6,7 @@ three whose own id makes them repeatable.
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -71,6 +72,8 @@ def in_words(terms: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(chips, Mapping) and "chip" not in chips:
         given["chips"] = [{"chip": chip, "factor": factor} for chip, factor in chips.items()]
     if steps:
+        if isinstance(steps, str) or not isinstance(steps, Iterable):
+            raise TypeError(f"steps: {steps!r:.60} is no list of steps; write [limit, (limit, from when), …]")
         given["steps"] = [_step(step) for step in steps]
     return given
 
@@ -78,9 +81,19 @@ def in_words(terms: Mapping[str, Any]) -> dict[str, Any]:
 def _step(step: Any) -> Any:
     """8.50, or (9, from when), or as the wire has it."""
     if isinstance(step, list | tuple):
+        if len(step) != 2:
+            raise TypeError(f"steps: {step!r:.60} is no step; write a limit, or (limit, from when)")
         limit, at = step
         return {"limit": limit, "at": at}
     return step if isinstance(step, Mapping | Struct) else {"limit": step}
+
+
+def steps_left(steps: Iterable[Any], now_ns: int) -> list[dict[str, Any]]:
+    """Steps of a waiting task as they would be said now: its present limit first; none where that is the last one."""
+    told: list[dict[str, Any]] = msgspec.to_builtins(list(steps))
+    ahead = [step for step in told if step.get("at") and datetime.fromisoformat(step["at"]).timestamp() * 10**9 > now_ns]
+    present = told[len(told) - len(ahead) - 1 : len(told) - len(ahead)]
+    return [{"limit": step["limit"]} for step in present] + ahead if ahead else []
 
 
 def new_id() -> str:
@@ -217,6 +230,8 @@ def _many(inner: Any) -> Convert:
 
     def make(value: Any, field: str, moment: Moment | None) -> Any:
         entries: Iterable[Any] = (value,) if isinstance(value, str | Struct | int) else value
+        if not isinstance(entries, Iterable):
+            raise TypeError(f"{field}: {value!r:.60} is no list")
         # A bare text stands for a struct that needs nothing else: chips=["H800"] is chips=[{"chip": "H800"}].
         return tuple(
             one({first: entry} if first and isinstance(entry, str) else entry, f"{field}[{number}]", moment)

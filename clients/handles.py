@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from clients.build import in_words
+from clients.build import in_words, steps_left
 from clients.core import Core
 from clients.errors import NotFilled, NotFound, NotSupported, RequestTimeout
 from clients.models import Ack, Offer, Order, Task
@@ -244,6 +244,8 @@ class AsyncPlaced(_Handle):
             raise NotSupported(f"this SDK does not understand all terms of {self.placed_id!r}; use one as new as the exchange")
         before = msgspec.structs.asdict(row.terms)
         _drop_the_other(before, changes)
+        if before["steps"] and "steps" not in changes:
+            before["steps"] = steps_left(before["steps"], (await self.client.learn_clock()).ts_ns)
         given = {**before, **in_words(changes), **self._own()}
         return await self.client.do("amend_task", given, idempotency_key=idempotency_key)
 

@@ -120,7 +120,7 @@ class Trading:
         or_better: also from faster classes and green power of the same chip, region and hour, cheapest first (RT3); what is
         not bought at once waits as a task, not in a book.
         """
-        name = client_order_id or new_id()
+        name = new_id() if client_order_id is None else client_order_id
         given = {
             "client_order_id": name, "instrument": instrument, "price": price, "cards": cards, "tif": tif, "expiry": expiry,
             "participant": participant, "or_better": or_better or None,
@@ -142,7 +142,8 @@ class Trading:
         Without end it stands until it is withdrawn; period_prices are then those of a UTC day, 0 = not offered. price_base
         and watts_per_card: a price that follows power. standby: what is unsold at the gate stays for emergency tasks.
         """
-        name = offer_id or new_id()
+        _one_price(price, period_prices)
+        name = new_id() if offer_id is None else offer_id
         given = {
             "offer_id": name, "site": site, "chip": chip, "latency_class": latency_class, "cards": cards, "start": start,
             "end": end, "price": price, "period_prices": period_prices, "power": power, "min_cards": min_cards,
@@ -171,6 +172,7 @@ class Trading:
         idempotency_key: str | None = None,
     ) -> Ack:  # fmt: skip
         """New prices, said as in `offer`, and a new size of the unsold hours of an offer."""
+        _one_price(price, period_prices)
         given = {
             "offer_id": offer_id, "price": price, "cards": cards, "period_prices": period_prices, "price_base": price_base,
             "watts_per_card": watts_per_card, "participant": participant,
@@ -283,6 +285,12 @@ class Trading:
         return await self._core.ask("unsold_hours", Unsold, {"offer_id": offer_id, "participant": participant})
 
 
+def _one_price(price: Number | None, period_prices: Sequence[Number]) -> None:
+    """TypeError where two are given: the venue would take those of the periods and pass the other one over."""
+    if price is not None and period_prices:
+        raise TypeError("price and period_prices: give one of the two, or price_base and watts_per_card")
+
+
 def _with_acks(fault: CpxError, acks: Sequence[Ack], others: Sequence[CpxError]) -> CpxError:
     """A fault of one of several commands, which says what became of the others."""
     fault.acks = tuple(acks)
@@ -293,7 +301,8 @@ def _with_acks(fault: CpxError, acks: Sequence[Ack], others: Sequence[CpxError])
 
 
 async def _task_terms(core: Core, client_order_id: str | None, terms: Mapping[str, Any]) -> TaskTerms:
-    given = {**in_words(terms), "client_order_id": client_order_id or new_id()}
+    name = new_id() if client_order_id is None else client_order_id
+    given = {**in_words(terms), "client_order_id": name}
     made = await core.args(operation_of("submit_task"), given)
     assert isinstance(made, TaskTerms), made
     return made

@@ -56,7 +56,10 @@ class H:
             return now
         hour = _HOUR.fullmatch(self.text)
         if hour is None:
-            return now + self._distance()
+            try:
+                return now + self._distance()
+            except OverflowError:
+                raise InvalidRequest(f"{self!r} lies beyond every calendar; write a nearer time") from None
         local = now.astimezone(ZoneInfo(moment.zone))
         found = local.replace(hour=int(hour[2]), minute=int(hour[3]), second=0, microsecond=0)
         if hour[1] == "tomorrow" or (hour[1] is None and found <= local):

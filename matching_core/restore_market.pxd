@@ -8,7 +8,7 @@ here, and `check()` then looks at the whole. Families come before orders, which 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from .accounts cimport account_find, firm_of, has_room, open_resize, position_make, position_reserve
+from .accounts cimport account_find, firm_of, has_room, held_free, open_resize, position_make, position_reserve
 from .blocks cimport block_at, block_find, block_make, residue_at
 from .book cimport book_at, is_open
 from .directory cimport book_find
@@ -153,6 +153,8 @@ cdef inline int load_task(Core *core, dict fields, object terms, dict moved) exc
         raise ValueError(f"snapshot has task {task.id} with less than no grid power")
     if not 0 <= task.notional_micro <= task.spent_micro <= task.limit_micro <= task.budget_micro:
         raise ValueError(f"snapshot has task {task.id} that spends too much")
+    if task_hold(task) > held_free(account_find(core, task.account)):
+        raise ValueError(f"snapshot has task {task.id} without cover")
     has_memory(access_reserve(core, task.access_region) or task_prepare(core, task, &slot))
     core.task_stamp += 1
     task.stamp = core.task_stamp

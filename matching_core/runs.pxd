@@ -366,7 +366,8 @@ cdef inline void try_runs(Core *core, Try *t, const Waypoint *way, const Shop *s
             floor -= 0 if t.row == NULL else t.row[begin & (t.row_size - 1)]
             begin += 1
         cost = 0
-        while end < first + length and total + scaled(t, bounds[first - way.first] - floor) <= room:
+        while end < first + length and total <= room and (  # two sums within the limit add up within 64 bits
+                total + scaled(t, bounds[first - way.first] - floor) <= room):
             cost = period_cost(core, t, shop, end)
             if cost > t.best.cost_micro:
                 break

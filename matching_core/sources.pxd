@@ -188,16 +188,16 @@ cdef inline int ask_reserve(Core *core, uint32_t account, uint32_t book) noexcep
 
 
 cdef inline void family_stale(Core *core, Family *family, int64_t period) noexcept nogil:
+    core.market.changes += 1  # also where the row, which nobody has looked at yet, still begins with an older period
     if family.base <= period < family.base + family.size:
         bit_set(family.stale, <uint32_t>(period & (family.size - 1)))
         family.is_stale = 1
-        core.market.changes += 1
 
 
 cdef inline void source_stale(Core *core, Family *family, Source *source, int64_t period) noexcept nogil:
     if family.base <= period < family.base + source.size:
         bit_set(source.stale, <uint32_t>(period & (source.size - 1)))
-        family_stale(core, family, period)
+    family_stale(core, family, period)  # also where its ring, which is shorter, comes to this period with the next search only
 
 
 cdef inline void ask_changed(Core *core, uint32_t account, const BookLine *book) noexcept nogil:

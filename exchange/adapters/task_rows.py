@@ -16,10 +16,10 @@ from exchange.adapters.market_cells import (
 from exchange.adapters.rows import CellError, Cells, Columns, check_code, parse_time_ns, shown
 from exchange.domain.commands import SetVenue, SubmitTask, Task, TaskChip, TaskStep
 from exchange.domain.units import MICRO, NS_PER_DAY, PPM, UnitError, div_ceil, parse_scaled
+from matching_core.limits import MAX_TASK_CHIPS
 
 MAX_BUDGET_MICRO = 1_000_000_000_000 * MICRO
 MAX_DATA_MB = 10**12
-MAX_CHIPS = 16
 MAX_STEPS = 16
 MAX_PFLOPS_MILLI_HOURS = 10**15
 MIN_FACTOR_PPM, MAX_FACTOR_PPM = PPM // 1_000, 1_000 * PPM
@@ -122,8 +122,8 @@ def _chips(cells: Cells, known: Known) -> tuple[TaskChip, ...]:
         chips.append(TaskChip(code.strip(), _factor(factor.strip()) if star else PPM))
     if len({chip.chip for chip in chips}) != len(chips):
         raise CellError("chips", "duplicate", f"{shown(cells.text('chips'))} names a chip twice; name each once, best first")
-    if len(chips) > MAX_CHIPS:
-        raise CellError("chips", "too_large", f"names {len(chips)} chips; at most {MAX_CHIPS}")
+    if len(chips) > MAX_TASK_CHIPS:
+        raise CellError("chips", "too_large", f"names {len(chips)} chips; at most {MAX_TASK_CHIPS}")
     return tuple(chips)
 
 

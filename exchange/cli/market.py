@@ -289,8 +289,12 @@ def decimal_text(option: str, text: str, *units: str) -> str:
     bare = text.strip().lower()
     for unit in units:
         bare = bare.removesuffix(unit).strip()
-    if not re.fullmatch(r"\d{1,18}(\.\d{1,9})?", bare):
+    if re.fullmatch(r"-[0-9.]+", bare):
+        fail(f"{option} {text[:40]!r} is below 0: write a number above, like 8.50", USAGE)
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", bare) is None:
         fail(f"{option} {text[:40]!r} is no number: write digits, like 8.50", USAGE)
+    if re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,9})?", bare) is None:
+        fail(f"{option} {text[:40]!r} is too long: at most 18 digits before the point and 9 behind it", USAGE)
     return bare
 
 

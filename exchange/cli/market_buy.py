@@ -33,6 +33,7 @@ from exchange.cli.market_terms import (
     changes_of,
     exactly,
     new_id,
+    options_said,
     spread,
     terms_of_need,
     typed_moments,
@@ -150,7 +151,7 @@ def amend(
         if as_json:
             print_json("amend", client_order_id=name, changes=changes, ack=ack)
             return
-        show_outcome(venue, name, ack)
+        show_outcome(venue, name, ack, changes.get("shape") or (row.get("terms") or {}).get("shape", ""))
         _suggest_after(venue, name, ack, participant)
 
 
@@ -175,6 +176,9 @@ def _bid(
     """A plain order in one book."""
     if need.cap is None or need.cards is None:
         fail("a bid needs CARDS and its price: give --cap, yuan per card-hour", USAGE)
+    others = options_said(need, but={"cards", "cap"})
+    if others:
+        fail(f"a bid in one book has CARDS and --cap only: leave {', '.join(others)} out, or --instrument, for a task", USAGE)
     terms: dict[str, Any] = {
         "instrument": instrument, "price": decimal_text("--cap", need.cap, "yuan"), "cards": decimal_text("CARDS", need.cards),
         "participant": participant,
@@ -206,14 +210,15 @@ def _send(
     if as_json:
         print_json("buy", client_order_id=order_id, quote=quote, ack=ack)
         return None
-    show_outcome(venue, order_id, ack)
+    # a bid that takes better is a bulk task (RT3)
+    show_outcome(venue, order_id, ack, "bulk" if terms.get("or_better") else terms.get("shape", ""))
     return ack
 
 
 # --- what came of it ---
 
 
-def show_outcome(venue: Market, order_id: str, ack: dict[str, Any]) -> None:
+def show_outcome(venue: Market, order_id: str, ack: dict[str, Any], shape: str) -> None:
     """What was bought, part by part, and what it cost; or why nothing, and what would do."""
     again = " (the answer of the first time; nothing was bought now)" if ack["replayed"] else ""
     typer.echo(f"{order_id}: {ack['status'].lower().replace('_', ' ')}{again}")
@@ -230,7 +235,7 @@ def show_outcome(venue: Market, order_id: str, ack: dict[str, Any]) -> None:
         _show_fills(ack)
     last = updates[-1] if updates else {}
     if last.get("reason") and ack["status"] != "FILLED":
-        show_reason(last)
+        print_table("", ("", ""), reason_lines(last, venue.time, shape))
 
 
 def show_parts(parts: list[dict[str, Any]]) -> None:
@@ -250,21 +255,21 @@ def _show_fills(ack: dict[str, Any]) -> None:
         print_table("bought", columns, rows)
 
 
-def reason_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+def reason_lines(found: dict[str, Any], at: VenueTime, shape: str) -> list[tuple[str, str]]:
     """An explanation as rows: of an event, a task's row, or a quote (whose reason is `why_not`)."""
     reason = found.get("why_not") or found.get("reason") or ""
-    rows = [("not now", f"{reason_in_words(reason)} ({reason})")] if reason else []
+    rows = [("not now", f"{reason_in_words(reason, shape)} ({reason})")] if reason else []
     rows += [("what binds", found["binding"])] if found.get("binding") else []
-    rows += [
-        (f"{each['dimension']} {each['change']} would do", f"{amount(each['delivered'])} yuan   {each['instrument']}")
-        for each in found.get("relaxations", ())
-    ]
+    for each in found.get("relaxations", ()):
+        change = f"{each['dimension']} {_change(each['change'], at)} would do"
+        rows.append((change, f"{amount(each['delivered'])} yuan   {each['instrument']}"))
     return rows
 
 
-def show_reason(found: dict[str, Any]) -> None:
-    """Why it is not filled, and what alone would fill it."""
-    print_table("", ("", ""), reason_lines(found))
+def _change(text: str, at: VenueTime) -> str:
+    """A deadline is proposed as the UTC hour of a book: said as it can be typed, in the venue's zone."""
+    _, is_deadline, code = text.partition("finished by ")
+    return exactly(f"{code}Z", at) if is_deadline else text
 
 
 def show_quote(venue: Market, terms: dict[str, Any], quote: dict[str, Any], *, to_stderr: bool) -> None:
@@ -279,7 +284,7 @@ def show_quote(venue: Market, terms: dict[str, Any], quote: dict[str, Any], *, t
             ("total, yuan", amount(quote["total"])), ("per card-hour, delivered, without fee", quote["per_card_hour"]),
         ]  # fmt: skip
     else:
-        rows = reason_lines(quote)
+        rows = reason_lines(quote, at, terms.get("shape", ""))
     if len(quote["parts"]) > 1:
         rows += [
             ("  of it", f"{p['cards']} x {p['hours']} h for {amount(p['cost'])}   {p['instrument']}") for p in quote["parts"]

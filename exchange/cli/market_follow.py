@@ -106,10 +106,22 @@ def _reason_now(venue: Market, step: dict[str, Any], participant: str | None) ->
         return None
     terms = row.get("terms")
     if step["is_final"] or terms is None:
-        return {name: row[name] for name in ("reason", "binding", "relaxations")} if row["reason"] else None
+        return _of_row(row)
+    from clients.build import steps_left
+    from clients.errors import Rejected
+
     given = {name: value for name, value in terms.items() if name != "participant"}
-    quote = venue.ask("preview_task", participant=participant, **given)
+    if given.get("steps"):
+        given["steps"] = steps_left(given["steps"], int(venue.ask("venue")["ts_ns"]))
+    try:
+        quote = venue.ask("preview_task", participant=participant, **given)
+    except Rejected:  # what waits may be too late to be asked for anew
+        return _of_row(row)
     return {"reason": quote["why_not"], "binding": quote["binding"], "relaxations": quote["relaxations"]}
+
+
+def _of_row(row: dict[str, Any]) -> dict[str, Any] | None:
+    return {name: row[name] for name in ("reason", "binding", "relaxations")} if row["reason"] else None
 
 
 def _is_same(last: dict[str, Any], step: dict[str, Any], reason: dict[str, Any] | None) -> bool:
@@ -127,7 +139,8 @@ def _show(venue: Market, last: dict[str, Any] | None, step: dict[str, Any], reas
         now = datetime.fromisoformat(venue.ask("venue")["ts"]).astimezone(venue.time.zone)
         typer.echo(f"{now:%m-%d %H:%M:%S}  {_state(step)}")
     if reason is not None and (last is None or last["reason"] != reason):
-        rows = reason_lines(reason) or [("not now", "but it would fill at the next try")]
+        shape = (step["row"].get("terms") or {}).get("shape", "")
+        rows = reason_lines(reason, venue.time, shape) or [("not now", "but it would fill at the next try")]
         print_table("", ("", ""), [(f"  {what}", text) for what, text in rows])
 
 

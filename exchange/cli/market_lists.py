@@ -23,6 +23,7 @@ from exchange.cli.market import (
 from exchange.cli.moments import shown
 from exchange.cli.running import note
 
+SHOWN_CHIPS = 4  # of a task, in a table
 instruments_command = typer.Typer(add_completion=False)
 orders_command = typer.Typer(add_completion=False)
 tasks_command = typer.Typer(add_completion=False)
@@ -113,7 +114,7 @@ def tasks(
         columns = ("id", "status", "chips", ">cards", ">hours", ">filled card-h", ">compute", "where or why not", "deadline")
         rows = [
             (
-                row["client_order_id"], row["status"], ",".join(row["chips"]), row["cards"], row["hours"],
+                row["client_order_id"], row["status"], _chips(row["chips"]), row["cards"], row["hours"],
                 row["filled_card_hours"], amount(row["compute"]), row["instrument"] or row["message"] or row["reason"],
                 shown(row["deadline"], venue.time),
             )
@@ -142,7 +143,7 @@ def offers(
         if as_json:
             print_json("offers", items=found)
             return
-        columns = ("id", "status", "site", "family", ">cards", ">hours", ">sold card-h", ">open card-h", "when")
+        columns = ("id", "status", "site", "family", ">cards", ">hours", ">sold card-h", ">open card-h", "since")
         rows = [
             (
                 row["offer_id"], row["status"], row["site"],
@@ -185,6 +186,11 @@ def leases(
         _show("leases", columns, rows, "no leases")
         if found:
             venue.suggest("statement", "today", participant=participant)
+
+
+def _chips(codes: Sequence[str]) -> str:
+    """The first ones, and how many more."""
+    return ",".join(codes[:SHOWN_CHIPS]) + (f" and {len(codes) - SHOWN_CHIPS} more" if len(codes) > SHOWN_CHIPS else "")
 
 
 def _show(title: str, columns: tuple[str, ...], rows: Sequence[Sequence[str]], nothing: str) -> None:

@@ -173,11 +173,14 @@ def _show_plan(venue: Market, offers: dict[str, Terms], *, to_stderr: bool) -> N
     is_one_thing = all(_what(each) == _what(first) for each in offers.values())
     if is_one_thing:
         rows.append(("what", _what(first)))
+    is_one_price = is_one_thing and all(_price(each) == _price(first) for each in offers.values())
+    if is_one_price and not first.get("period_prices"):
+        rows.append(("price", _price(first)))
     for offer_id, terms in list(offers.items())[:SHOWN]:
         begin = shown(terms["start"], at)
         span = f"{begin} to {shown(terms['end'], at)}" if terms.get("end") else f"from {begin} until you withdraw it"
         rows.append(("when" if is_one_thing else offer_id, span if is_one_thing else f"{_what(terms)}: {span}"))
-        if terms.get("period_prices") or terms.get("watts_per_card"):
+        if terms.get("period_prices") or not is_one_price:
             rows.append(("price", _price(terms)))
     if len(offers) > SHOWN:
         rows.append(("and", f"{len(offers) - SHOWN} more offers"))
@@ -200,6 +203,8 @@ def _what(terms: Terms) -> str:
 def _price(terms: Terms) -> str:
     if terms.get("watts_per_card"):
         return f"{terms.get('price_base') or '0'} + {terms['watts_per_card']} W x the region's power price, yuan per card-hour"
+    if not terms.get("period_prices"):
+        return f"{terms['price']} yuan per card-hour"
     prices = [Decimal(price) for price in terms["period_prices"] if Decimal(price)]
     hours = "hours of the day" if terms.get("end") is None else "periods"
     return f"{min(prices)} to {max(prices)} yuan per card-hour in {len(prices)} {hours}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -26,7 +26,7 @@ SHAPES = (
     "block: all cards in hours one after the other (default); split: in any hours, --min-run of them in a row; spread: over "
     "two sites; bulk: card-hours whenever they are cheap."
 )
-STEPS = "Lane economy: the limit at first and from later on, up to --cap or --budget: 5.00,+6h=7.00,+12h=8.50."
+STEPS = "Lane economy: the limit at first and from later on, up to --cap or --budget: 5.00,+6h=7.00,+12h=8.50; none: without."
 
 
 def _text(name: str, text: str) -> Any:
@@ -121,7 +121,7 @@ class Typed(NamedTuple):
 def terms_of_need(venue: Market, need: Need, participant: str | None) -> Typed:
     """All of a new task; a missing or wrong option ends with exit code 2."""
     if need.file is not None:
-        others = list(changes_of(venue, need, need.cards))
+        others = options_said(need, but={"file", "row"})
         if others:
             fail(f"--csv says all of the task: leave {', '.join(others)} out, or write a row with it", USAGE)
         return _of_file(venue, need.file, need.row, participant)
@@ -136,6 +136,15 @@ def terms_of_need(venue: Market, need: Need, participant: str | None) -> Typed:
     first = {"hours": need.hours or "1", "deadline": wire(moment(need.deadline or "+1d", venue.time, "--deadline"))}
     chosen = {"lane": need.lane or "standard", "shape": need.shape or "block"}
     return Typed({**first, **chosen, **changes_of(venue, need, need.cards), "participant": participant}, None)
+
+
+def options_said(need: Wanted, but: Collection[str]) -> list[str]:
+    """What was typed, as it is typed: CARDS, --cap; without the fields `but`."""
+    named = get_type_hints(type(need), include_extras=True)
+    said = [each.name for each in fields(need) if each.name not in but and getattr(need, each.name) not in (None, False)]
+    infos = [named[name].__metadata__[0] for name in said]
+    # inside Annotated typer takes the first name for a default
+    return [str(info.metavar if isinstance(info, ArgumentInfo) else info.default) for info in infos]
 
 
 def changes_of(venue: Market, need: Wanted, cards: str | None = None, cards_option: str = "CARDS") -> dict[str, Any]:
@@ -173,7 +182,9 @@ def _chip(text: str) -> dict[str, str]:
 
 
 def _steps(text: str, at: VenueTime) -> list[dict[str, str]]:
-    """5.00,+6h=7.00: the first without a time."""
+    """5.00,+6h=7.00: the first without a time; none takes away those that a waiting task has."""
+    if text.strip().lower() == "none":
+        return []
     found = []
     for place, part in enumerate(text.split(",")):
         when, sign, limit = part.rpartition("=")
@@ -190,7 +201,8 @@ def _steps(text: str, at: VenueTime) -> list[dict[str, str]]:
 def require_file(path: Path) -> None:
     """Exit code 66 where there is nothing to read."""
     if not path.is_file():
-        fail(f"{path} cannot be read: there is no such file", NO_INPUT)
+        what = "it is a folder" if path.is_dir() else "there is no such file"
+        fail(f"{path} cannot be read: {what}", NO_INPUT)
 
 
 def settings_of(venue: dict[str, Any]) -> SetVenue:
@@ -223,10 +235,13 @@ def _of_file(venue: Market, path: Path, row: str | None, participant: str | None
         row = next(iter(tasks))
     if row not in tasks:
         for problem in problems[:20]:
-            typer.echo(f"{problem.file}, line {problem.line}, {problem.column}: {problem.message}", err=True)
-        names = ", ".join(list(tasks)[:20]) or "none that can be read"
+            typer.echo(str(problem), err=True)
+        if not tasks:
+            fail(f"{path} has no task{' that can be read: mend what is named above' if problems else ''}", DATA_ERROR)
+        names = ", ".join(list(tasks)[:20])
         said = "--row says which" if row is None else f"there is no task {row[:36]!r}"
-        fail(f"{path} has {len(tasks)} tasks: {said} ({names})", DATA_ERROR if problems else NO_INPUT)
+        many = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''}{' that can be read' if problems else ''}"
+        fail(f"{path} has {many}: {said} ({names})", DATA_ERROR if problems else NO_INPUT)
     terms: dict[str, Any] = msgspec.to_builtins(terms_of(tasks[row], Measures(settings)))
     for field in ("participant", "client_order_id"):
         del terms[field]

@@ -25,7 +25,7 @@ from exchange.cli.market import (
     print_table,
 )
 from exchange.cli.market_terms import wire
-from exchange.cli.moments import moment
+from exchange.cli.market_windows import period_start
 from exchange.cli.running import note
 
 lane_command = typer.Typer(add_completion=False)
@@ -76,7 +76,7 @@ def _period(venue: Market, text: str) -> str:
     """The start of a period of the venue; `next` = the first that is still open."""
     minutes = venue.venue["period_min"]
     if text != "next":
-        return wire(moment(text, venue.time, "HOUR"))
+        return wire(period_start(venue, text, "HOUR"))
     now_ns, gate_ns = int(venue.venue["ts_ns"]), venue.venue["gate_min"] * 60 * 10**9
     period_ns = minutes * 60 * 10**9
     start_ns = -(-(now_ns + gate_ns + 1) // period_ns) * period_ns

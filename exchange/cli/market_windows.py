@@ -32,7 +32,9 @@ def _text(name: str, text: str) -> Any:
 class When:
     """What was typed of an offer's hours and prices; None = not said."""
 
-    start: Annotated[str | None, _text("--from", "First hour: 22:00, +3h, tomorrow, 2026-11-24T22:00:00+08:00.")] = None
+    start: Annotated[
+        str | None, _text("--from", "First hour: 22:00, tomorrow, 2026-11-24T22:00:00+08:00; +3h: the next that starts then.")
+    ] = None
     end: Annotated[str | None, _text("--to", "End: a time of day is the next one after --from.")] = None
     price: Annotated[str | None, _text("--price", "Yuan per card-hour.")] = None
     daily: Annotated[
@@ -57,7 +59,8 @@ def pieces_of(venue: Market, when: When) -> list[Terms]:
         pattern = _pattern(venue, when.daily)
         found = [piece for first, last in windows for piece in _by_the_hour(venue, pattern, first, last)]
         if not 0 < len(found) <= MAX_PIECES:
-            fail(f"--daily makes {len(found)} offers of this window; 1 to {MAX_PIECES} can be made at once", USAGE)
+            some = f"makes {len(found)} offers of this window, at most {MAX_PIECES} can be made at once"
+            fail(f"--daily {some if found else 'offers nothing in this window'}", USAGE)
         return found
     return [{"start": wire(first), "end": wire(last), **_one_price(when)} for first, last in windows]
 
@@ -87,7 +90,7 @@ def _standing(venue: Market, when: When) -> Terms:
         ns = int(venue.venue["ts_ns"])
         first = datetime.fromtimestamp((ns // (minutes * 60 * 10**9) + 1) * minutes * 60, venue.time.zone)
     else:
-        first = _aligned(venue, moment(when.start, venue.time, "--from"), "--from")
+        first = period_start(venue, when.start, "--from")
     if when.daily is None:
         return {"start": wire(first), "end": None, **_one_price(when)}
     pattern = _pattern(venue, when.daily)
@@ -117,7 +120,9 @@ def _pattern(venue: Market, text: str) -> list[str | None]:
             if found[place] is not None:
                 fail(f"--daily {part[:40]!r}: these hours have a price already", USAGE)
             found[place] = price
-    return found
+    if not any(price and Decimal(price) for price in found):
+        fail(f"--daily {text[:40]!r} offers nothing in any hour: 0 is not offered", USAGE)
+    return [price if price and Decimal(price) else None for price in found]
 
 
 def _by_the_hour(venue: Market, pattern: list[str | None], first: datetime, last: datetime) -> list[Terms]:
@@ -139,19 +144,23 @@ def _by_the_hour(venue: Market, pattern: list[str | None], first: datetime, last
     return found
 
 
-def _aligned(venue: Market, when: datetime, option: str) -> datetime:
-    """In the venue's zone; exit code 2 where no period starts then."""
-    local = when.astimezone(venue.time.zone)
+def period_start(venue: Market, text: str, option: str, *, after: datetime | None = None) -> datetime:
+    """In the venue's zone; of a time from now on (+3h, now) the next start of a period; exit code 2 for another between two."""
+    local = moment(text, venue.time, option, after=after).astimezone(venue.time.zone)
     minutes = venue.venue["period_min"]
-    if (local.hour * 60 + local.minute) % minutes or local.second or local.microsecond:
-        fail(f"{option} {local:%H:%M:%S}: delivery goes in periods of {minutes} minutes, give their start", USAGE)
+    over = timedelta(minutes=(local.hour * 60 + local.minute) % minutes, seconds=local.second, microseconds=local.microsecond)
+    if over and (text.strip().startswith("+") or text.strip().lower() == "now"):
+        return local - over + timedelta(minutes=minutes)
+    if over:
+        before, behind = local - over, local - over + timedelta(minutes=minutes)
+        fail(f"{option} {local:%H:%M:%S}: delivery hours start at {before:%H:%M} and {behind:%H:%M}, give one of them", USAGE)
     return local
 
 
 def _windows(venue: Market, start: str, end: str, days: int) -> list[tuple[datetime, datetime]]:
     """(first, end) of every offer: whole delivery periods, exit code 2 where they are not."""
-    first = _aligned(venue, moment(start, venue.time, "--from"), "--from")
-    last = _aligned(venue, moment(end, venue.time, "--to", after=first), "--to")
+    first = period_start(venue, start, "--from")
+    last = period_start(venue, end, "--to", after=first)
     if last <= first:
         fail(f"the window ends ({last:%m-%d %H:%M}) before it starts ({first:%m-%d %H:%M})", USAGE)
     if days > 1 and last - first > timedelta(days=1):
@@ -175,7 +184,7 @@ def rows_of(venue: Market, path: Path, row: str | None) -> dict[str, Terms]:
     rows, problems = read_offers(path, settings)
     if problems:
         for problem in problems[:20]:
-            typer.echo(f"{problem.file}, line {problem.line}, {problem.column}: {problem.message}", err=True)
+            typer.echo(str(problem), err=True)
         fail(f"{len(problems)} rows of {path} cannot be read; nothing was offered", DATA_ERROR)
     found: dict[str, Terms] = {}
     for each in rows:

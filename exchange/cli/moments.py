@@ -38,6 +38,15 @@ def venue_time(now_ns: int, time_zone: str) -> VenueTime:
 
 def moment(text: str, at: VenueTime, option: str, *, after: datetime | None = None) -> datetime:
     """What an option means; exit code 2 where it is no time. A time of day is the next one behind `after` (default: now)."""
+    try:
+        found = _moment(text, at, option, after)
+        found.astimezone(UTC)
+    except OverflowError:
+        fail(f"{option} {text[:40]!r} lies beyond every calendar: {EXPECTED}", USAGE)
+    return found
+
+
+def _moment(text: str, at: VenueTime, option: str, after: datetime | None) -> datetime:
     words = text.strip().lower()
     if words == "now":
         return at.now

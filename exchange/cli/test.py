@@ -23,6 +23,9 @@ DEBUG_TMP = ROOT / "build" / "debug-tmp"
 DEBUG_STAMP = ROOT / "build" / "debug.stamp"
 CORE_TESTS = "tests/matching_core"
 RULE_TESTS = (CORE_TESTS, "tests/domain/test_scenarios.py")  # every numbered rule, core and venue
+# They break copies of the reference engine in processes of their own: the same in every run, so in the first alone.
+CANARIES = f"--ignore={CORE_TESTS}/test_canaries.py"
+NOT_SLOW = ("-m", "not soak and not slow")
 NO_TESTS_COLLECTED = 5  # pytest's exit code
 # The core comes in its debug build from here; the parts around it stay in place.
 DEBUG_SOURCES = ("matching_core/*.pyx", *bootstrap.SHARED_SOURCES)
@@ -47,8 +50,11 @@ class Outcome:
 
 
 def pytest_environment(**changes: str) -> dict[str, str]:
-    """For pytest: the present folder stays off the import path, so that the debug build can come first."""
-    ours = ("PYTHONPATH", "CPX_ENGINE")
+    """For pytest: the present folder stays off the import path, so that the debug build can come first.
+
+    Bytecode is kept even where the user's shell says otherwise: tests start hundreds of processes.
+    """
+    ours = ("PYTHONPATH", "CPX_ENGINE", "PYTHONDONTWRITEBYTECODE")
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     return environment | {"PYTHONSAFEPATH": "1"} | changes
 
@@ -120,6 +126,7 @@ def build_debug() -> str:
 
 
 def run_debug_engine(arguments: list[str]) -> Outcome:
+    """On the debug build alone: what is tested on the reference engine as well is not tested there again."""
     title = "debug engine"
     if not bootstrap.Place().find("matching_core/*.pyx"):
         return Outcome(title, note="skipped: no compiled engine in this version yet")
@@ -129,7 +136,7 @@ def run_debug_engine(arguments: list[str]) -> Outcome:
     problem = build_debug()
     if problem:
         return Outcome(title, failed=1, note=problem)
-    return run_pytest(title, arguments, pytest_environment(PYTHONPATH=str(DEBUG_LIB)))
+    return run_pytest(title, arguments, pytest_environment(PYTHONPATH=str(DEBUG_LIB), CPX_ENGINE="compiled"))
 
 
 def core_runs(arguments: list[str], with_debug: bool, with_reference: bool) -> list[Outcome]:
@@ -139,7 +146,9 @@ def core_runs(arguments: list[str], with_debug: bool, with_reference: bool) -> l
     if with_debug:
         outcomes.append(run_debug_engine(arguments))
     if with_reference:
-        outcomes.append(run_pytest("reference engine", arguments, pytest_environment(CPX_ENGINE="reference")))
+        # Every slow test takes its engines by name, so the whole run has had them on the reference.
+        short = [*arguments, *NOT_SLOW]
+        outcomes.append(run_pytest("reference engine", short, pytest_environment(CPX_ENGINE="reference")))
     return outcomes
 
 
@@ -185,18 +194,19 @@ def test(
 ) -> None:
     """Run the tests. What is not listed here goes to pytest, e.g. `cpx test tests/house -k floors`.
 
-    The full run is three: all tests on the compiled engine, then the rules' tests on its debug build
-    (bounds checks, assertions) and on the reference engine. Naming tests yourself runs only those.
+    The full run is three: all tests, on both engines, then the rules' tests on the compiled engine's debug
+    build (bounds checks, assertions) and the quick ones of them with the reference engine chosen from
+    outside. Naming tests yourself runs only those.
     """
     arguments = list(ctx.args)
     is_whole = not quick and not arguments
-    chosen = ["-m", "not soak and not slow"] if quick else []
+    chosen = list(NOT_SLOW) if quick else []
     environment = pytest_environment(CPX_QUICK="1") if quick else pytest_environment()
     outcomes = [run_pytest("all", [*workers(arguments), *chosen, *arguments], environment)]
     if compiled_engine_is_missing():
         outcomes.append(Outcome("compiled engine", failed=1, note="not built: see .venv/cpx-install.log"))
     with_debug = is_whole if debug_engine is None else debug_engine
     if with_debug or is_whole:
-        core_arguments = [*workers(arguments), *chosen, *(arguments or RULE_TESTS)]
+        core_arguments = [*workers(arguments), *chosen, *(arguments or (*RULE_TESTS, CANARIES))]
         outcomes += core_runs(core_arguments, with_debug, with_reference=is_whole)
     raise typer.Exit(sum_up(outcomes))

@@ -19,7 +19,7 @@ from exchange.domain.reasons import TaskReason
 from exchange.domain.sizes import largest_size
 from exchange.domain.state import TaskEntry
 from exchange.domain.task_terms import pflops_milli_hours, size_of, terms_of
-from exchange.domain.units import div_ceil, div_floor, format_micro, format_scaled
+from exchange.domain.units import MICRO, div_ceil, div_floor, format_micro, format_scaled
 from matching_core.enums import Op
 from matching_core.limits import MAX_MONEY_MICRO, MAX_PRICE_TICKS, MAX_TASK_CHIPS, MAX_TASK_REGIONS
 from matching_core.task_records import pack_task
@@ -105,8 +105,10 @@ def _cap(v: Venue, task: Task, found: Route | None) -> Relaxation | None:
         return None
     if is_bulk:
         found = find(v, relaxed)
-        much = f" for {found.lot_periods} lot-periods" if found else ""
-        return _answer(v, "cap", f"{format_micro(price)} yuan a card-hour{much}", found) if found else None
+        if found is None:
+            return None
+        much = format_micro(div_floor(found.lot_periods * v.settings.period_min * MICRO, 60 * v.settings.lots_per_card), 0)
+        return _answer(v, "cap", f"{format_micro(price)} yuan a card-hour for {much} card-hours", found)
     return _answer(v, "cap", f"{format_micro(price)} yuan a card-hour delivered", found)
 
 

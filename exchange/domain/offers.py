@@ -23,7 +23,7 @@ from exchange.domain.placing import (
 )
 from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import STANDING_END, Offer
-from exchange.domain.units import format_micro
+from exchange.domain.units import format_micro, format_scaled
 from matching_core.limits import MAX_MONEY_MICRO, MAX_PRICE_TICKS, MAX_SELLS_PER_BOOK, MAX_WALK_PERIODS
 
 if TYPE_CHECKING:
@@ -133,14 +133,25 @@ def _power_plan(v: Venue, command: PlaceOffer | AmendOffer) -> Plan:
     highest = MAX_PRICE_TICKS * v.settings.tick_micro
     if not 0 <= command.price_base_micro <= highest or not 0 < command.watts_per_card <= MAX_WATTS:
         raise Refusal(
-            VenueReason.INVALID_PRICE, f"the base must be 0 or more, the watts of a card 1 to {MAX_WATTS}",
-        )  # fmt: skip
+            VenueReason.INVALID_PRICE,
+            f"the base must be 0 to {format_micro(highest)} yuan, the watts of a card 1 to {MAX_WATTS}",
+        )
     return Plan((), command.price_base_micro, command.watts_per_card)
 
 
+def _cards(v: Venue, lots: int) -> str:
+    return format_scaled(lots, v.settings.lots_per_card, 0)
+
+
 def _check_terms(v: Venue, offer: Offer) -> None:
-    if not (0 < offer.lots <= v.settings.max_task_lots and 0 < offer.min_lots <= offer.lots):
-        raise Refusal(VenueReason.INVALID_QTY, "lots must be positive, the minimum no more than the lots")
+    most = v.settings.max_task_lots
+    if not 0 < offer.lots <= most:
+        least, most_cards = _cards(v, 1), _cards(v, most)
+        message = f"{_cards(v, offer.lots)} cards are not between {least} and {most_cards}"
+        raise Refusal(VenueReason.INVALID_QTY, message)
+    if not 0 < offer.min_lots <= offer.lots:
+        message = f"at least {_cards(v, offer.min_lots)} cards at once cannot be sold of {_cards(v, offer.lots)}"
+        raise Refusal(VenueReason.INVALID_QTY, message, "a smaller minimum")
     longest = v.settings.horizon_periods if offer.is_standing else offer.end_period - offer.first_period
     if not 0 < offer.min_periods <= min(longest, MAX_WALK_PERIODS) or not 0 <= offer.notice_min <= 7 * DAY_MIN:
         raise Refusal(VenueReason.INVALID_WINDOW, "minimum periods or notice do not fit the window")
@@ -188,9 +199,10 @@ def _check_beside(v: Venue, offer: Offer, lots: int) -> None:
 def _require_capacity(v: Venue, free_lots: int, lots: int, period: int) -> None:
     if lots > free_lots:
         raise Refusal(
-            VenueReason.CAPACITY, f"{lots} lots in {v.periods.code(period)}: only {free_lots} attested lots are free (RT1)",
+            VenueReason.CAPACITY,
+            f"{_cards(v, lots)} cards in {v.periods.code(period)}: only {_cards(v, free_lots)} attested cards are free (RT1)",
             "attest more capacity or offer less",
-        )  # fmt: skip
+        )
 
 
 def _check_placeable(v: Venue, offer: Offer, listed: range) -> None:

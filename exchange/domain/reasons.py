@@ -51,7 +51,7 @@ class VenueReason(IntEnum):
 class TaskReason(IntEnum):
     """Stage 6: why a task is not filled (waiting) or has ended."""
 
-    NO_REACH = 1  # nothing within the latency limit sells these chips
+    NO_REACH = 1  # nowhere within its latency limit, regions, class and power are these chips sold
     NO_TIME = 2  # the data cannot be there, or the hours do not fit before the deadline
     NO_DEPTH = 3  # no site has so many cards in every hour
     OVER_BUDGET = 4

@@ -9,7 +9,7 @@ from exchange.domain import money
 from exchange.domain.commands import Task
 from exchange.domain.instrument import LATENCY_CLASSES
 from exchange.domain.reasons import Refusal, VenueReason
-from exchange.domain.units import NS_PER_DAY, PPM, div_ceil, div_floor
+from exchange.domain.units import NS_PER_DAY, PPM, div_ceil, div_floor, format_scaled
 from matching_core.enums import Lane, Shape, TaskFlag, TimeInForce
 from matching_core.limits import (
     MAX_DATA_MB,
@@ -82,6 +82,8 @@ def _check_places(v: Venue, task: Task, is_order: bool) -> None:
     if is_order and not task.access_region and len(task.allowed_regions) != 1:
         raise _no(VenueReason.UNKNOWN_REGION, "an order that takes better stays in the region of its instrument")
     access = () if is_order and not task.access_region else (task.access_region,)
+    if task.data_mb and not task.data_region:
+        raise _no(VenueReason.UNKNOWN_REGION, "data has to come from somewhere", "name its region: data_region")
     for region in (*access, *task.allowed_regions, *((task.data_region,) if task.data_mb else ())):
         if region not in catalogue.regions:
             raise _no(VenueReason.UNKNOWN_REGION, f"region {region[:36]!r} is not in the catalogue")
@@ -97,11 +99,17 @@ def _check_size(v: Venue, task: Task) -> None:
         _check_pflops(v, task)
     lots = size_of(v, task).lots
     if not 0 < lots <= most:
-        raise _no(VenueReason.INVALID_QTY, f"{lots} lots is not between 1 and {most}")
+        raise _no(VenueReason.INVALID_QTY, _too_many(v, task, lots))
     if not 0 <= task.min_fill <= lots * task.periods:
         raise _no(VenueReason.INVALID_QTY, "min_fill is more than the task asks for")
-    if not 0 <= task.min_run <= task.periods:
+    if task.shape == "split" and not 0 <= task.min_run <= task.periods:
         raise _no(VenueReason.INVALID_QTY, "min_run is more than the periods the task asks for")
+
+
+def _too_many(v: Venue, task: Task, lots: int) -> str:
+    least, most, asked = (format_scaled(each, v.settings.lots_per_card, 0) for each in (1, v.settings.max_task_lots, lots))
+    of_what = " of a 1-PFLOPS chip in every hour" if task.pflops_milli_hours else ""
+    return f"{asked} cards{of_what} are not between {least} and {most}"
 
 
 def _check_pflops(v: Venue, task: Task) -> None:
@@ -142,7 +150,9 @@ def _check_terms(task: Task) -> None:
     if task.shape not in SHAPES:
         raise _no(VenueReason.INVALID_SHAPE, f"shape {task.shape[:20]!r} is none of {', '.join(SHAPES)}")
     is_bulk = task.shape == "bulk"
-    if is_bulk and (task.pflops_milli_hours or any(item.factor_ppm != PPM for item in task.chips)):
+    if is_bulk and task.pflops_milli_hours:
+        raise _no(VenueReason.INVALID_SHAPE, "bulk tasks are asked for in cards, not in PFLOPS-hours", "use split or block")
+    if is_bulk and any(item.factor_ppm != PPM for item in task.chips):
         raise _no(VenueReason.INVALID_SHAPE, "bulk tasks take chips of factor 1 only")
     if task.min_fill and not is_bulk:
         raise _no(VenueReason.INVALID_SHAPE, "min_fill belongs to bulk tasks")
@@ -187,7 +197,8 @@ def _check_steps(v: Venue, task: Task) -> None:
         raise _no(VenueReason.INVALID_BUDGET, f"a first limit and 1 to {MAX_TASK_STEPS} steps are needed (RT9)")
     limits, times = [step.limit_micro for step in steps], [step.at_ns for step in steps]
     if limits != sorted(limits) or limits[-1] != limit or limits[0] <= 0 or in_all(v, task, limits[0]) <= 0:
-        raise _no(VenueReason.INVALID_BUDGET, "limits rise from above nothing to the task's own (RT9)")
+        own = "its price cap or budget must be the last of them; give both, or no steps"
+        raise _no(VenueReason.INVALID_BUDGET, "the limits of steps rise from above nothing to the task's own (RT9)", own)
     first, end = window_of(v, task)
     latest = v.periods.gate(end - (1 if task.shape == "bulk" else task.periods)) - STEP_BEFORE_GATE_NS
     is_rising = all(one < other for one, other in zip(times, times[1:], strict=False))

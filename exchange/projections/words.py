@@ -1,7 +1,7 @@
 """Reasons and dimensions in plain words."""
 
 _REASONS = {
-    "NO_REACH": "nothing within the latency limit sells these chips",
+    "NO_REACH": "nowhere within its latency limit, regions, class and power are these chips sold",
     "NO_TIME": "the hours, or moving the data, do not fit before the deadline",
     "NO_DEPTH": "no site has so many cards in every hour",
     "OVER_BUDGET": "what is offered costs more than the cap or budget",
@@ -101,7 +101,7 @@ _MEANINGS = {
     336: "exactly one of price cap and budget, positive",
     337: "as many orders rest as the core was made for; try again when some have ended",
     338: "100,000 client ids and idempotency keys of this participant are remembered already; it was not executed",
-    601: "nothing within the latency limit sells these chips",
+    601: "nowhere within its latency limit, regions, class and power are these chips sold",
     602: "the data cannot be there, or the hours do not fit before the deadline",
     603: "no site has so many cards in every hour",
     604: "what is offered costs more than the cap or budget",

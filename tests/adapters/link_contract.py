@@ -68,7 +68,7 @@ class LinkContract:
     """Fixture `fresh_url`: the URL of a new, empty database per call."""
 
     @pytest.mark.parametrize("make_loop", [uvloop.new_event_loop, asyncio.new_event_loop])
-    def test_the_rows_are_those_of_a_store_in_one_s_own_process(self, fresh_url, sample: Sample, make_loop):
+    def test_the_rows_are_those_of_a_store_in_one_s_own_process(self, fresh_url, sample: Sample, rows: bytes, make_loop):
         url, records = fresh_url(), records_of(sample)
 
         async def story(link: StoreLink) -> None:
@@ -83,7 +83,7 @@ class LinkContract:
             assert (link._held_bytes, link._waiters, len(link._sent)) == (0, {}, 0)
 
         with_link(url, story, make_loop)
-        assert dump(Store.open(url, EXCHANGE_ID)) == dump(filled(fresh_url(), sample.applied))
+        assert dump(Store.open(url, EXCHANGE_ID)) == rows
 
     def test_what_was_taken_is_stored_when_it_is_closed(self, fresh_url, sample: Sample):
         url, records = fresh_url(), records_of(sample)
@@ -129,7 +129,7 @@ class LinkContract:
 
     # --- when one of the two dies ---
 
-    def test_a_process_that_is_killed_is_replaced_and_nothing_is_missing_or_doubled(self, fresh_url, sample: Sample):
+    def test_a_process_that_is_killed_is_replaced_and_nothing_is_missing_or_doubled(self, fresh_url, sample: Sample, rows):
         url, records = fresh_url(), records_of(sample)
 
         async def story(link: StoreLink) -> None:
@@ -148,9 +148,9 @@ class LinkContract:
                 done = end
 
         with_link(url, story)
-        assert dump(Store.open(url, EXCHANGE_ID)) == dump(filled(fresh_url(), sample.applied))
+        assert dump(Store.open(url, EXCHANGE_ID)) == rows
 
-    def test_when_processes_keep_dying_the_next_start_catches_up(self, fresh_url, sample: Sample, monkeypatch):
+    def test_when_processes_keep_dying_the_next_start_catches_up(self, fresh_url, sample: Sample, rows: bytes, monkeypatch):
         monkeypatch.setattr(store_link, "MAX_RESTARTS", 1)
         url, records = fresh_url(), records_of(sample)
 
@@ -171,16 +171,18 @@ class LinkContract:
         again = Store.open(url, EXCHANGE_ID, lock_wait_s=PATIENCE_S)
         assert again.offset == 100
         feed(again, sample.applied)
-        assert dump(again) == dump(filled(fresh_url(), sample.applied))
+        assert dump(again) == rows
         again.close()
 
-    @pytest.mark.slow
-    def test_a_server_that_is_killed_leaves_whole_transactions_and_no_second_writer(self, fresh_url, sample, tmp_path):
+    @pytest.mark.parametrize("times", [pytest.param(2, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.soak)])
+    def test_a_server_that_is_killed_leaves_whole_transactions_and_no_second_writer(
+        self, fresh_url, sample, rows: bytes, tmp_path, times: int
+    ):
         url, draw = fresh_url(), random.Random(11)
         pickled = tmp_path / "day.pickle"
         pickled.write_bytes(pickle.dumps(records_of(sample)))
         command = [sys.executable, str(HERE / "keep_linking.py"), url, str(pickled), EXCHANGE_ID.hex(), "20"]
-        for _ in range(5):
+        for _ in range(times):
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             assert process.stdout is not None
             for _ in range(draw.randrange(1, 30)):
@@ -195,7 +197,7 @@ class LinkContract:
             feed(store, sample.applied[: offset + 5])
             store.close()
             assert store.offset == min(offset + 5, len(sample.applied))
-        assert dump(filled(url, sample.applied)) == dump(filled(fresh_url(), sample.applied))
+        assert dump(filled(url, sample.applied)) == rows
 
     def test_only_one_writes_at_a_time(self, fresh_url):
         url = fresh_url()

@@ -177,20 +177,26 @@ def stored_view(history, venue):
 class StoreContract:
     """A subclass names its database by the fixture `fresh_url`: a new, empty one per call."""
 
+    @pytest.fixture
+    def whole_day(self, fresh_url, sample: Sample) -> History:
+        """Of the sample; filled once for all who only read it."""
+        if "_whole_day" not in vars(type(self)):
+            type(self)._whole_day = History(filled(fresh_url(), sample.applied))
+        return vars(type(self))["_whole_day"]
+
     # --- the rows are those of the other read models ---
 
-    def test_trades_and_tasks_are_those_of_the_projections(self, fresh_url, sample: Sample):
-        history = History(filled(fresh_url(), sample.applied))
+    def test_trades_and_tasks_are_those_of_the_projections(self, whole_day: History, sample: Sample):
         tape = [(t.seq, t.index, t.time_ns, t.fact) for t in sample.projections.tape.trades]
-        fills = everything(lambda page: history.fills(None, page=page))
+        fills = everything(lambda page: whole_day.fills(None, page=page))
         names = [field.name for field in fields(tape[0][3])]
         ours = [(f.seq, f.place, f.ts_ns, *(getattr(f, name) for name in names)) for f in fills]
         assert ours == [(*head, *(getattr(fact, name) for name in names)) for *head, fact in tape]
         since = tape[len(tape) // 2][2]
-        assert history.trades_since(since) == [(ts, fact) for _, _, ts, fact in tape if ts >= since]
+        assert whole_day.trades_since(since) == [(ts, fact) for _, _, ts, fact in tape if ts >= since]
 
         records = sample.projections.tasks.records
-        rows = everything(lambda page: history.tasks(None, page=page))
+        rows = everything(lambda page: whole_day.tasks(None, page=page))
         assert len(rows) == len(records) > 100
         for row, record in zip(rows, records, strict=True):
             same = ("seq entered_ns ending reason binding is_of_entry message lot_periods compute_micro "
@@ -199,10 +205,9 @@ class StoreContract:
             assert row.relaxations.count('"dimension"') == len(record.relaxations)
         assert {row.ending for row in rows} >= {"complete", "expired", "refused"}
 
-    def test_settlements_fixes_and_readings_are_what_was_reported(self, fresh_url, sample: Sample):
-        history = History(filled(fresh_url(), sample.applied))
+    def test_settlements_fixes_and_readings_are_what_was_reported(self, whole_day: History, sample: Sample):
         events = [event for *_, events in sample.applied for event in events]
-        dues = {due.obligation_id: due for due in everything(lambda page: history.obligations(None, page=page))}
+        dues = {due.obligation_id: due for due in everything(lambda page: whole_day.obligations(None, page=page))}
         settled = [event for event in events if type(event) is Settled]
         assert len(settled) == len(dues) > 100
         for event in settled:
@@ -213,32 +218,31 @@ class StoreContract:
             assert (due.kept_fee_micro, due.moving_micro, due.damages_micro, due.damages_cut_micro) == (
                 event.fee_micro, event.moving_micro, event.damages_micro, event.damages_cut_micro,
             )  # fmt: skip
-        fixes = everything(lambda page: history.fixes(page=page))
+        fixes = everything(lambda page: whole_day.fixes(page=page))
         assert [FixSet(f.instrument, f.price_micro, f.grade, f.inputs_hash) for f in fixes] == [
             event for event in events if type(event) is FixSet
         ]
         taken = [event for event in events if type(event) is ReadingTaken]
-        ours = [row for number in sorted(dues) for row in history.readings(None, number)]
+        ours = [row for number in sorted(dues) for row in whole_day.readings(None, number)]
         told = [ReadingTaken(r.obligation_id, r.number, r.delivered_lots, r.is_countersigned, r.is_disputed) for r in ours]
         assert sorted(map(repr, told)) == sorted(map(repr, taken)) != []
 
-    def test_the_sums_over_transfers_are_the_venue_s_balances(self, fresh_url, sample: Sample):
-        history = History(filled(fresh_url(), sample.applied))
+    def test_the_sums_over_transfers_are_the_venue_s_balances(self, whole_day: History, sample: Sample):
         for number, name in enumerate(sample.venue.state.accounts):
-            purses = history.balances(name)
+            purses = whole_day.balances(name)
             theirs = tuple(sample.venue.core.balance(number))
             assert tuple(getattr(purses, field.name) for field in fields(purses)) == theirs
 
-    def test_statements_are_those_of_the_files(self, fresh_url, sample: Sample):
-        self.compare_statements(fresh_url, sample.applied, sample.projections)
+    def test_statements_are_those_of_the_files(self, whole_day: History, sample: Sample):
+        self.compare_statements(whole_day, sample.applied, sample.projections)
 
     @pytest.mark.parametrize("place", range(2))
     def test_small_days_have_the_statements_of_the_files(self, fresh_url, place: int):
         applied, day = small_day_histories()[place]
-        self.compare_statements(fresh_url, applied, day.projections)
+        self.compare_statements(History(filled(fresh_url(), applied)), applied, day.projections)
 
-    def compare_statements(self, fresh_url, applied, projections):
-        history, calendar = History(filled(fresh_url(), applied)), projections.calendar
+    def compare_statements(self, history, applied, projections):
+        calendar = projections.calendar
         starts = {}
         for _, ts_ns, _, _ in applied:
             if ts_ns > 0 and calendar.day(ts_ns) not in starts:
@@ -259,13 +263,12 @@ class StoreContract:
             seen += len(found.lines)
         assert seen
 
-    def test_every_answer_can_be_given_again(self, fresh_url, sample: Sample):
-        history = History(filled(fresh_url(), sample.applied))
+    def test_every_answer_can_be_given_again(self, whole_day: History, sample: Sample):
         for seq, _, command, events in sample.applied[::7]:
             is_kept = not isinstance(command, AdvanceTime) and type(events[0]) is not Replayed
             kept = [event for event in events if type(event) in (PeriodSettled, Refused) or type(command) is not SettlePeriod]
-            assert history.answer(seq) == (kept if is_kept else None)
-        assert history.answer(10**9) is None
+            assert whole_day.answer(seq) == (kept if is_kept else None)
+        assert whole_day.answer(10**9) is None
 
     # --- what lives on, command by command, with new starts in between ---
 
@@ -302,28 +305,26 @@ class StoreContract:
     # --- exactly once ---
 
     @pytest.mark.slow
-    def test_batches_and_new_starts_leave_no_trace(self, fresh_url, sample: Sample):
-        wanted = dump(filled(fresh_url(), sample.applied))
-        assert dump(filled(fresh_url(), sample.applied, every=37)) == wanted
+    def test_batches_and_new_starts_leave_no_trace(self, fresh_url, sample: Sample, rows: bytes):
+        assert dump(filled(fresh_url(), sample.applied, every=37)) == rows
         url = fresh_url()
         for end in (1_000, 1_500, 2_600, 4_000, len(sample.applied)):
             store = filled(url, sample.applied[:end])
             store.close()
         again = filled(url, sample.applied)  # all of it once more
         again.flush()
-        assert dump(again) == wanted and again.offset == len(sample.applied)
+        assert dump(again) == rows and again.offset == len(sample.applied)
 
-    def test_the_journal_makes_the_same_rows(self, fresh_url, sample: Sample):
+    def test_the_journal_makes_the_same_rows(self, fresh_url, sample: Sample, rows: bytes):
         store = Store.open(fresh_url(), EXCHANGE_ID)
         sequencer, _ = open_sequencer(copied(sample.folder), Venue, Venue.restore, on_replay=store.on_replay)
         store.flush()
         assert store.offset == sequencer.seq == len(sample.applied)
-        assert dump(store) == dump(filled(fresh_url(), sample.applied))
+        assert dump(store) == rows
         store.check_against(sequencer.seq)
         sequencer.close()
 
-    def test_a_transaction_that_fails_leaves_nothing_and_is_done_once(self, fresh_url, sample: Sample, monkeypatch):
-        wanted = dump(filled(fresh_url(), sample.applied))
+    def test_a_transaction_that_fails_leaves_nothing_and_is_done_once(self, fresh_url, sample: Sample, rows, monkeypatch):
         store = filled(fresh_url(), sample.applied[:2_000])
         before = dump(store)
         write, calls = Store._write, []
@@ -339,15 +340,15 @@ class StoreContract:
         assert dump(store) == before and store.offset == 2_000 and store.pending == 1_000 and calls == [3_000]
         monkeypatch.undo()
         feed(store, sample.applied[3_000:])
-        assert dump(store) == wanted
+        assert dump(store) == rows
 
-    def test_a_commit_whose_answer_was_lost_is_not_repeated(self, fresh_url, sample: Sample):
+    def test_a_commit_whose_answer_was_lost_is_not_repeated(self, fresh_url, sample: Sample, rows: bytes):
         url = fresh_url()
         store, twin = filled(url, sample.applied[:2_000]), filled(url, ())
         feed(twin, sample.applied[2_000:3_000])  # as if the commit had come through, and only its answer had not
         feed(store, sample.applied[2_000:3_000])
         feed(store, sample.applied[3_000:])
-        assert dump(store) == dump(filled(fresh_url(), sample.applied))
+        assert dump(store) == rows
 
     def test_a_second_exchange_on_the_same_tables_is_noticed(self, fresh_url, sample: Sample):
         url = fresh_url()
@@ -358,14 +359,14 @@ class StoreContract:
             feed(store, sample.applied[100:200])
         assert store.offset == 100 and dump(store) == before
 
-    @pytest.mark.slow
-    def test_killed_in_a_transaction_ten_times(self, fresh_url, sample: Sample, tmp_path):
+    @pytest.mark.parametrize("times", [pytest.param(4, marks=pytest.mark.slow), pytest.param(10, marks=pytest.mark.soak)])
+    def test_killed_in_a_transaction_so_many_times(self, fresh_url, sample: Sample, rows: bytes, tmp_path, times: int):
         url, draw = fresh_url(), random.Random(7)
         pickled = tmp_path / "day.pickle"
         pickled.write_bytes(pickle.dumps(sample.applied))
         command = [sys.executable, str(HERE / "keep_writing.py"), url, str(pickled), EXCHANGE_ID.hex(), "20"]
         kills = 0
-        while kills < 10:
+        while kills < times:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             for _ in range(draw.randrange(1, 26)):
                 line = process.stdout.readline()
@@ -380,7 +381,7 @@ class StoreContract:
                 (t.time_ns, t.fact) for t in sample.projections.tape.trades if t.seq <= store.offset
             ]
             store.close()
-        assert dump(filled(url, sample.applied)) == dump(filled(fresh_url(), sample.applied))
+        assert dump(filled(url, sample.applied)) == rows
 
     # --- readers, and what it says of itself ---
 
@@ -457,7 +458,7 @@ class StoreContract:
         assert caught.value.exit_code == 78 and EXCHANGE_ID.hex() in str(caught.value)
         assert dump(store) == before
 
-    def test_tables_of_another_release_are_made_anew_with_a_note(self, fresh_url, sample: Sample):
+    def test_tables_of_another_release_are_made_anew_with_a_note(self, fresh_url, sample: Sample, rows: bytes):
         url = fresh_url()
         store = filled(url, sample.applied[:500])
         with store._writer.begin() as connection:
@@ -468,7 +469,7 @@ class StoreContract:
         again = Store.open(url, EXCHANGE_ID)
         assert again.offset == 0 and "schema 99" in again.notes[0]
         feed(again, sample.applied)
-        assert dump(again) == dump(filled(fresh_url(), sample.applied))
+        assert dump(again) == rows
         assert Store.open(url, EXCHANGE_ID).notes == []
 
 

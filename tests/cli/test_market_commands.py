@@ -141,7 +141,7 @@ def test_a_need_that_nothing_meets_is_explained_before_it_waits(look):
         ("anna", ("keys",), 77, "scope"),
         ("anna", ("cancel",), 2, "--all"),
         ("zhang", ("sell", "8", "--site", "mars", *SALE), 66, "qy-1"),
-        ("zhang", ("sell", "8", "--site", "qy-1", *SALE, "--from", "08:10"), 2, "periods"),
+        ("zhang", ("sell", "8", "--site", "qy-1", *SALE, "--from", "08:10"), 2, "08:00 and 09:00"),
         ("zhang", ("sell", "8", "--site", "qy-1", *SALE), 2, "--yes"),
     ],
 )  # fmt: skip

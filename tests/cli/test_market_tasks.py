@@ -43,7 +43,7 @@ def test_a_row_of_a_file_is_bought_under_its_own_id(cpx, tmp_path):
     (tmp_path / "tasks.csv").write_text(TASKS)
     assert "t-1, t-2" in said(cpx("anna", "buy", "--csv", "tasks.csv", "--yes"), 66)
     assert "'t-9'" in said(cpx("anna", "buy", "--csv", "tasks.csv", "--row", "t-9", "--yes"), 66)
-    assert "cards" in said(cpx("anna", "buy", "4", "--csv", "tasks.csv", "--row", "t-1", "--yes"), 2)
+    assert "CARDS" in said(cpx("anna", "buy", "4", "--csv", "tasks.csv", "--row", "t-1", "--yes"), 2)
     assert "--csv" in said(cpx("anna", "buy", "--row", "t-1", "--yes"), 2)
     assert "cannot be read" in said(cpx("anna", "preview", "--csv", "no.csv"), 66)
     quote = answer(cpx("anna", "preview", "--csv", "tasks.csv", "--row", "t-1", "--json"))["quote"]
@@ -206,7 +206,7 @@ def test_a_lane_and_the_demand(look):
     assert told["items"][0]["total_cards"] == "64" and told["topic"].startswith("hubei-wuhan/any/A910B/any/")
     nothing = look("anna", "lane", "--access", "hubei-wuhan", "--chip", "H800")
     assert nothing.exit_code == 0 and "nobody offers" in nothing.stderr
-    assert said(look("anna", "lane", "02:30", "--access", "hubei-wuhan", "--chip", "H800"), 65)
+    assert said(look("anna", "lane", "02:30", "--access", "hubei-wuhan", "--chip", "H800"), 2)
     demand = look("anna", "demand")
     assert demand.exit_code == 0 and "less than three firms" in demand.stderr
     assert answer(look("anna", "demand", "--json"))["demand"]["items"] == []

@@ -35,7 +35,10 @@ def test_a_time_of_day_comes_after_the_start_it_belongs_to():
     assert moment("22:00", AT, "--to", after=start) == datetime.fromisoformat("2026-11-25T22:00:00+08:00")
 
 
-@pytest.mark.parametrize("text", ["", "soon", "+d", "25:00", "2026-13-01", "+999999d", "+1h2d", "-2d", "٣:00"])
+FAR = ["9999-12-31T23:59:59-05:00", "0001-01-01", "0001-01-01T00:00:00+08:00"]
+
+
+@pytest.mark.parametrize("text", ["", "soon", "+d", "25:00", "2026-13-01", "+999999d", "+1h2d", "-2d", "٣:00", *FAR])
 def test_what_is_no_time_ends_with_code_2_and_an_example(text, capsys):
     with pytest.raises(typer.Exit) as end:
         moment(text, AT, "--deadline")

@@ -9,7 +9,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from clients.build import NATURAL_ID, args_of, call_of, frame_of, http_request, operation_of, path_fields
+from clients.build import (
+    NATURAL_ID,
+    args_of,
+    call_of,
+    frame_of,
+    http_request,
+    in_words,
+    operation_of,
+    path_fields,
+    steps_left,
+)
 from clients.errors import InvalidRequest, NotSupported
 from clients.times import H, Moment, number_text
 from exchange.protocol import requests as r
@@ -100,6 +110,26 @@ def test_a_value_that_does_not_fit_its_field_is_named_before_anything_is_sent() 
     with pytest.raises(InvalidRequest) as caught:
         made("submit_task", **{**TERMS, "client_order_id": "x" * 37})
     assert caught.value.field == "client_order_id" and caught.value.definite
+
+
+def test_steps_and_lists_that_are_none_are_mistakes_of_the_program() -> None:
+    for steps in ("5.00", 5, [("4.00", "2026-11-25T00:00:00Z", "more")]):
+        with pytest.raises(TypeError, match="^steps: "):
+            in_words({"steps": steps})
+    with pytest.raises(TypeError, match="^chips: .* is no list"):
+        made("submit_task", **{**TERMS, "chips": object()})
+    with pytest.raises(InvalidRequest, match="calendar"):
+        made("submit_task", **{**TERMS, "deadline": H("+999999w")})
+
+
+def test_steps_of_a_waiting_task_begin_with_its_present_limit() -> None:
+    steps = [
+        {"limit": "3"}, {"limit": "4", "at": "2026-11-24T04:00:00Z"},
+        {"limit": "5", "at": "2026-11-24T04:31:00.5Z"}, {"limit": "6", "at": "2026-11-25T00:00:00Z"},
+    ]  # fmt: skip
+    assert steps_left(steps, NOW.now_ns) == [{"limit": "4"}, *steps[2:]]
+    assert steps_left(steps, 0) == steps
+    assert steps_left(tuple(r.LimitStep(**step) for step in steps[:2]), NOW.now_ns) == [], "the last limit is the task's own"
 
 
 def test_a_path_takes_its_part_of_the_arguments_and_the_body_the_rest() -> None:

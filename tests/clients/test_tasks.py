@@ -98,6 +98,30 @@ def test_an_economy_limit_rises_by_its_steps(fresh: LiveMarket, buyer: Client, s
     assert buyer.task("e-1").compute == Decimal("83.20")
 
 
+def test_a_task_whose_limit_has_risen_keeps_the_rest_of_its_steps_when_amended(fresh: LiveMarket, buyer: Client) -> None:
+    steps = ("3.00", ("4.00", china(2)), ("5.00", china(4)))
+    placed = buyer.buy(cards=8, hours=2, lane="economy", price_cap="5.00", steps=steps, client_order_id="e-2", **NEED)
+    fresh.operator.advance_time(china(3))
+    assert placed.amend(cards=6).status == "WAITING"
+    terms = buyer.task("e-2").terms
+    assert terms is not None
+    assert [(step.limit, step.at) for step in terms.steps] == [("4.00", None), ("5.00", "2026-11-23T20:00:00Z")]
+    fresh.operator.advance_time(china(5))
+    assert placed.amend(cards=5).status == "WAITING", "nothing is left of the steps but the cap"
+    with pytest.raises(InvalidOrder, match="INVALID_BUDGET") as caught:
+        placed.amend(steps=("1.00", ("2.00", china(8))))
+    assert "cap or budget" in caught.value.hint
+
+
+def test_an_id_or_a_price_that_is_ambiguous_is_refused_at_once(buyer: Client, seller: Client) -> None:
+    with pytest.raises(InvalidRequest, match="client_order_id"):
+        buyer.buy(cards=8, hours=2, price_cap="4.00", client_order_id="", **NEED)
+    assert list(buyer.tasks()) == []
+    with pytest.raises(TypeError, match="one of the two"):
+        seller.offer(8, start=china(8), end=china(9), price="5.00", period_prices=["6.00"], **PLACE)
+    assert list(seller.offers()) == []
+
+
 def test_now_or_never_does_not_wait(buyer: Client) -> None:
     placed = buyer.buy(cards=8, hours=2, price_cap="4.00", is_immediate=True, client_order_id="t-1", **NEED)
     assert placed.status == "CANCELED" and placed.refresh().is_final

@@ -22,7 +22,7 @@ from exchange.domain.events import Refused, Replayed, TaskEnded, TaskWaiting
 from exchange.domain.venue import Venue
 
 HERE = Path(__file__).resolve().parent
-SEEDS = range(30)
+SEEDS = [pytest.param(n, marks=() if n < 8 else pytest.mark.slow) for n in range(30)]
 needs_compiled = pytest.mark.skipif(
     importlib.util.find_spec("matching_core.engine") is None,
     reason="the compiled engine is not built: run ./cpx build",
@@ -74,9 +74,13 @@ def test_a_venue_restored_at_any_point_goes_on_as_if_nothing_had_happened(seed: 
     assert venue.snapshot() == world.venue.snapshot()
 
 
-@pytest.mark.slow
-def test_two_hundred_worlds_survive_a_restore_before_every_command() -> None:
-    for seed in range(2_000, 2_200):
+@pytest.mark.parametrize(
+    "seeds",
+    [pytest.param(range(2_000, 2_050), marks=pytest.mark.slow), pytest.param(range(2_000, 2_200), marks=pytest.mark.soak)],
+    ids=len,
+)
+def test_many_worlds_survive_a_restore_before_every_command(seeds: range) -> None:
+    for seed in seeds:
         world = worlds.run(seed, 25)
         assert replay(world, every=1).snapshot() == world.venue.snapshot()
 

@@ -147,6 +147,7 @@ def test_every_kind_of_change_is_proposed_somewhere_and_works() -> None:
     assert min(seen[reason] for reason in ("NO_REACH", "NO_TIME", "NO_DEPTH", "OVER_BUDGET")) > 0, seen
 
 
+@pytest.mark.slow
 def test_what_a_bulk_task_still_lacks_is_what_its_explanation_speaks_of() -> None:
     """Of a bulk task that has bought a part: a task for the rest, with the proposed change, buys what is said."""
     tried = 0

@@ -243,9 +243,8 @@ def test_a_task_buys_what_trying_everything_would_buy(seed: int) -> None:
     play(seed, 12 + seed % 40)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("batch", range(20))
-def test_tasks_buy_the_best_in_two_thousand_worlds(batch: int) -> None:
+@pytest.mark.parametrize("batch", [pytest.param(n, marks=pytest.mark.slow if n < 8 else pytest.mark.soak) for n in range(20)])
+def test_tasks_buy_the_best_in_a_hundred_worlds_a_batch(batch: int) -> None:
     seen = dict.fromkeys(SEEN, 0)
     for number in range(100):
         seed = 10_000 + batch * 100 + number

@@ -68,6 +68,7 @@ WRONG = {
     "a minimum fill of a block": (replace(TASK, min_fill=1), "INVALID_SHAPE"),
     "a minimum fill above the task": (replace(BULK, min_fill=199), "INVALID_QTY"),
     "a minimum run of a block": (replace(TASK, min_run=1), "INVALID_SHAPE"),
+    "a long minimum run of a block": (replace(TASK, min_run=3), "INVALID_SHAPE"),
     "a minimum run above the task": (replace(SPLIT, min_run=3), "INVALID_QTY"),
     "a minimum run below nothing": (replace(SPLIT, min_run=-1), "INVALID_QTY"),
     "bulk with factors": (replace(BULK, chips=(c.TaskChip("H800", 999_999),)), "INVALID_SHAPE"),
@@ -110,6 +111,23 @@ def test_a_mistake_gets_the_code_that_names_it(what: str) -> None:
         with pytest.raises(Refusal) as no:
             preview(world.venue, task)
         assert no.value.reason.name == reason
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("no cards", "0 cards are not between 1 and 1000000"),
+        ("a thousand million cards", "1000000000 cards are not between"),
+        ("too many PFLOPS-hours", "cards of a 1-PFLOPS chip in every hour are not between"),
+        ("data from nowhere", "data has to come from somewhere"),
+        ("a minimum run of a block", "min_run belongs to split tasks"),
+        ("PFLOPS-hours in bulk", "not in PFLOPS-hours"),
+        ("steps that miss the cap", "to the task's own"),
+    ],
+)
+def test_a_mistake_is_told_in_the_words_of_who_made_it(what: str, says: str) -> None:
+    (refused,) = assert_answered(town(), c.SubmitTask(WRONG[what][0]))
+    assert says in refused.message, refused
 
 
 @pytest.mark.parametrize("name", GOOD)

@@ -121,7 +121,7 @@ def test_a_bulk_task_without_a_relaxation_has_its_reason_in_words_only(tmp_path:
     export_all(day.projections, tmp_path, day.balances())
     (row,) = read(tmp_path / "unfilled.csv")
     assert (row["binding"], row["relaxations"]) == ("", "")
-    assert row["in_words"] == "nothing within the latency limit sells these chips"
+    assert row["in_words"] == "nowhere within its latency limit, regions, class and power are these chips sold"
 
 
 def test_a_bulk_task_that_bought_all_there_was_is_told_so(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from matching_core.records import Command, Event
 REQUEUED = (Kind.ACCEPTED, Kind.REPLACED)
 REFUSED = (Kind.REJECTED, Kind.DENIED)
 OF_A_BOOK = {Op.SET_PHASE, Op.UNCROSS, Op.SET_BANDS, Op.SET_REFERENCE}
+THAT_LAST = {Op.LIST_BOOK, Op.SET_BOOK, Op.SET_BANDS, Op.SET_REFERENCE, Op.SET_FIX}
 
 
 class Dirt:
@@ -18,6 +19,7 @@ class Dirt:
         self.books: set[int] = set()
         self.draining: set[int] = set()
         self.groups: dict[int, int] = {}  # book -> capacity group
+        self.lasting: set[int] = set()  # books that are listed or set up; any other closes with its last order
         self.time_before = 0
         self.waiting_before = 0
 
@@ -46,6 +48,11 @@ class Dirt:
         if has_minimum or self._has_spread():
             self.mark(book)
 
+    def empty(self, book: int) -> None:
+        """The last sell of a book has been bought."""
+        if book not in self.lasting and all(order.side == Side.SELL for order in self.model.engine.orders(book)):
+            self.books.discard(book)
+
     def _has_spread(self) -> bool:
         return any(task.terms.shape == Shape.SPREAD for task in self.model.tasks.values())
 
@@ -73,8 +80,11 @@ class Dirt:
                 self.learn_orders(c, events)
             self._learn_tables(c)
         for told in events:
+            if told.kind == Kind.PHASE_SET:
+                self.lasting.add(told.book)
             if told.kind == Kind.BOOK_CLOSED:
                 self.books.discard(told.book)
+                self.lasting.discard(told.book)
         gone = [book for book in self.books if self.model.look(book)[0] is None]
         self.books.difference_update(gone)
 
@@ -117,6 +127,8 @@ class Dirt:
 
     def _learn_tables(self, c: Command) -> None:
         market, engine = self.model.market, self.model.engine
+        if c.op in THAT_LAST:
+            self.lasting.add(c.book)
         if c.op == Op.LIST_BOOK:
             self.groups[c.book] = c.aux
         concerned = {

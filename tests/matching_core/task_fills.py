@@ -194,6 +194,8 @@ class Fills:
         ask.leaves -= lots
         if not ask.leaves:
             sells.remove(ask)
+            if not sells:
+                self.dirt.empty(book)
             return 0, []
         return ask.leaves, self._replenish(book, sells, ask, lots)
 

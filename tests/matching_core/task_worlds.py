@@ -313,9 +313,8 @@ class World:
         latest = self.gate(terms.end_period - terms.length) - MINUTE
         if latest <= self.now_ns:
             return ()
-        times = sorted(
-            self.chance.sample(range(self.now_ns + 1, latest + 1), self.pick(1, 1, 2, min(5, latest - self.now_ns)))
-        )
+        most = latest - self.now_ns
+        times = sorted(self.chance.sample(range(self.now_ns + 1, latest + 1), min(most, self.pick(1, 1, 2, 5))))
         if self.is_(0.2):
             times[-1] = latest + self.pick(0, 0, 1)
         low = max(1, terms.budget_micro // 2)

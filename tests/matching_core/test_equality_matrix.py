@@ -120,7 +120,7 @@ def test_the_hash_seed_of_python_changes_nothing(rules_class, reference_class):
     expected = [outcome(rules_class, flavour) for flavour in range(4)]
     path = os.pathsep.join(path for path in sys.path if path)
     wanted = "reference" if rules_class is reference_class else "compiled"
-    for seed in ("0", "1", "4242"):
+    for seed in ("0", "4242"):  # and this process has one of its own
         told = in_process(PYTHONHASHSEED=seed, PYTHONPATH=path, CPX_ENGINE=wanted)
         assert (told["implementation"], told["outcomes"]) == (wanted, expected)
 

@@ -13,6 +13,9 @@ from matching_core.enums import Kind  # noqa: E402
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "bench" / "golden.json").read_text())["flows"]
 SMALL = [golden for golden in GOLDEN if golden["count"] <= 20_000]
+SMALL_WITH_LONG_ONES_SLOW = [
+    pytest.param(golden, marks=pytest.mark.slow if golden["profile"] in ("wide", "mixed") else ()) for golden in SMALL
+]
 LARGE = [golden for golden in GOLDEN if golden["count"] > 20_000]
 
 
@@ -55,7 +58,7 @@ def expected(golden):
             ("fills", "filled_quantity", "notional", "rejected", "resting", "tape_sha256")}  # fmt: skip
 
 
-@pytest.mark.parametrize("golden", SMALL, ids=name)
+@pytest.mark.parametrize("golden", SMALL_WITH_LONG_ONES_SLOW, ids=name)
 def test_a_day_of_twenty_thousand_orders_prints_the_agreed_tape(engine_class, flow, golden):
     engine = engine_class()
     assert answers(engine, make_commands(flow, golden), batch=4096) == expected(golden)

@@ -16,7 +16,7 @@ from exchange.protocol.measures import Measures
 from exchange.replay import remote
 from exchange.replay.driver import DayRefused
 from exchange.replay.run import Faulty, RunOptions, run_day
-from exchange.replay.scenario import market_day
+from exchange.replay.scenario import DEMO_TASKS, market_day
 from exchange.replay.sessions import Sessions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,9 +34,11 @@ def run_cpx(*words):
     return subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment | {"PYTHONPATH": str(ROOT)})
 
 
-@pytest.mark.slow
-def test_the_demo_through_sockets_gives_the_same_bytes_as_from_files(tmp_path):
-    day, told = market_day(), []
+@pytest.mark.parametrize(
+    "tasks", [pytest.param(250, marks=pytest.mark.slow), pytest.param(DEMO_TASKS, marks=pytest.mark.soak)]
+)
+def test_the_demo_through_sockets_gives_the_same_bytes_as_from_files(tmp_path, tasks):
+    day, told = market_day(tasks=tasks), []
     files = run_day(day, options(tmp_path / "files"), lambda _: None)
     sockets = remote.run_via_sockets(day, options(tmp_path / "sockets"), told.append)
     assert sockets["state_hash"] == files["state_hash"] and sockets["commands"] == files["commands"]
