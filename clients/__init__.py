@@ -48,13 +48,13 @@ from clients.own import Position
 from clients.session import Sent
 from clients.times import H
 from clients.trading import AsyncClient, Client
-from clients.views import DemandLook, LaneLook
+from clients.views import CurveLook, DemandLook, LaneLook, PricesLook
 
 __all__ = [
     "AsyncBook", "AsyncClient", "AsyncPlaced", "AuthenticationError", "BadAnswer", "Book", "Client", "ConfigError",
-    "CpxError", "DemandLook", "Denied", "DuplicateId", "ExchangeError", "ExchangeNotAvailable", "Expired", "H",
+    "CpxError", "CurveLook", "DemandLook", "Denied", "DuplicateId", "ExchangeError", "ExchangeNotAvailable", "Expired", "H",
     "InsufficientFunds", "InvalidOrder", "InvalidRequest", "KeyReused", "LaneLook", "Level", "NetworkError",
     "NotFilled", "NotFound", "NotSupported", "OrderNotFound", "OrderStatusUnknown", "PermissionDenied", "Placed",
-    "Position", "Preview", "Progress", "RateLimited", "Rejected", "RequestTimeout", "Resync", "Sent", "ServerFault",
-    "StaleBook", "Top", "UnknownInstrument",
+    "Position", "Preview", "PricesLook", "Progress", "RateLimited", "Rejected", "RequestTimeout", "Resync", "Sent",
+    "ServerFault", "StaleBook", "Top", "UnknownInstrument",
 ]  # fmt: skip

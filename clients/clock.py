@@ -5,7 +5,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from clients.models import Venue
-from clients.times import Moment
+from clients.times import NS_PER_S, Moment
 
 
 class VenueClock:
@@ -49,6 +49,10 @@ class VenueClock:
     def now(self) -> Moment:
         """The venue's time now; only when it is set."""
         return Moment(self.at_ns(self._monotonic_ns()), self._zone)
+
+    def seconds(self, venue_ns: int) -> float:
+        """How long a stretch of the venue's time takes by our own clock; not where it stands still."""
+        return float(venue_ns / self._speed / NS_PER_S)
 
     def at_ns(self, local_ns: int) -> int:
         """The venue's time at a moment of our own clock, as far as is known now; the moment may have passed."""

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from clients import models, models_delivery, models_operator
+from clients import models, models_delivery, models_green, models_operator, models_prices
 from clients.attempts import Attempts, Fault
 from clients.build import Call, args_of, call_of, needs_moment, operation_of
 from clients.clock import VenueClock
@@ -39,7 +39,7 @@ class _Sender(Protocol):
 
 def _answers() -> dict[str, type[Model]]:
     """Operation -> the model of its answer."""
-    rooms = (models, models_delivery, models_operator)
+    rooms = (models, models_delivery, models_green, models_operator, models_prices)
     found = {}
     for name, operation in OPERATIONS.items():
         kind = operation.answer.__name__

@@ -161,13 +161,131 @@ class MarginUpdate(Private, frozen=True, kw_only=True, tag="margin"):
     short: Decimal
 
 
+class CertificateUpdate(Private, frozen=True, kw_only=True, tag="certificate"):
+    """Green power was issued to a participant, or what is left of a period that is over is void."""
+
+    status: str  # issued | closed
+    region: str
+    period_start: datetime  # of the first
+    periods: int
+    issued_wh: int
+    retired_wh: int = 0
+    unused_wh: int = 0
+    certificate_id: str = ""
+
+
 class SettingUpdate(Private, frozen=True, kw_only=True, tag="applied"):
     """A command without a report of its own was applied."""
 
     command: str
     reference: str
 
+
+class DispatchedHour(Model, frozen=True, kw_only=True):
+    """One obligation of a dispatch."""
+
+    obligation_id: int
+    period_start: datetime
+    cards: Decimal
+
+
+class DispatchUpdate(Private, frozen=True, kw_only=True, tag="dispatch"):
+    """A task has bought hours of a seller's site: what he has to run there. For him alone."""
+
+    lease_id: str
+    counterparty: str
+    site: str
+    chip: str
+    instrument: str  # of the first hour
+    hours: tuple[DispatchedHour, ...]
+    data_region: str
+    data_gb: Decimal
+    work: str
+
+
+class AccessUpdate(Private, frozen=True, kw_only=True, tag="access"):
+    """How the buyer of a lease reaches his cards. For him alone."""
+
+    lease_id: str
+    counterparty: str
+    access: str
+
+
+class ResultUpdate(Private, frozen=True, kw_only=True, tag="result"):
+    """What the work of a lease has put out. For its buyer alone."""
+
+    lease_id: str
+    counterparty: str
+    exit_code: int
+    output: str
+    is_final: bool
+
+
+class FailureUpdate(Private, frozen=True, kw_only=True, tag="failure"):
+    """It is known now that an obligation will not be delivered."""
+
+    obligation_id: int
+    side: str
+    instrument: str
+    period_start: datetime
+    cards: Decimal
+    reason: str  # outage | silent | declared
+
+
+class BuyInUpdate(Private, frozen=True, kw_only=True, tag="buy_in"):
+    """Cards that will not be delivered: a task waits for them, they were bought elsewhere, or a try to buy them has ended.
+
+    escrow: what of the cover the buyer had paid already. ended: cards were covered, open_cards were not; margin: what the
+    failed seller's security paid, refund: what the covers cost less, to the buyer.
+    """
+
+    obligation_id: int
+    side: str
+    status: str  # waiting | covered | ended
+    cards: Decimal
+    covers: tuple[int, ...] = ()  # obligations
+    twelfths: int = 12  # of the hour (EM2)
+    cost: Decimal | None = None
+    fee: Decimal | None = None
+    moving: Decimal | None = None
+    escrow: Decimal | None = None
+    limit: Decimal | None = None  # per card-hour
+    until: datetime | None = None
+    open_cards: Decimal | None = None
+    margin: Decimal | None = None
+    refund: Decimal | None = None
+    reason: str = ""  # bought | gate | stopped | none
+
+
+class CurtailmentUpdate(Private, frozen=True, kw_only=True, tag="curtailment"):
+    """An obligation lies in the window of an ordered curtailment."""
+
+    obligation_id: int
+    side: str
+    instrument: str
+    period_start: datetime
+    cards: Decimal
+    reference: str
+
+
+class CorrectionUpdate(Private, frozen=True, kw_only=True, tag="correction"):
+    """A trade was busted, or has another price."""
+
+    obligation_id: int
+    side: str
+    status: str  # busted | adjusted
+    instrument: str
+    period_start: datetime
+    cards: Decimal
+    before: Decimal  # price per card-hour
+    price: Decimal | None
+    cost: Decimal  # busted: what came back to the buyer; adjusted: now
+    fee: Decimal
+    reason: str
+
+
 PrivateEvent = (
     TaskUpdate | OrderUpdate | OfferUpdate | Fill | ReadingUpdate | SettlementUpdate | MakeUpUpdate | MoneyUpdate
-    | MarginUpdate | SettingUpdate
+    | MarginUpdate | CertificateUpdate | SettingUpdate | DispatchUpdate | AccessUpdate | ResultUpdate
+    | FailureUpdate | BuyInUpdate | CurtailmentUpdate | CorrectionUpdate
 )  # fmt: skip

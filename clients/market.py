@@ -8,9 +8,19 @@ from clients.events import PrivateEvent
 from clients.live import Resync, follow_events, follow_trades, rest_filter
 from clients.models import Catalogue, Demand, Depth, Family, Health, Lane, Price, Trade, Venue
 from clients.models_operator import ErrorEntry, Errors, Limit, Limits
+from clients.models_prices import Candle, Curve, IndexPoint
 from clients.times import Number, Timely
 from clients.twin import both, both_as, both_iter
-from clients.views import DemandLook, LaneLook, follow_demand, follow_lane
+from clients.views import (
+    CurveLook,
+    DemandLook,
+    LaneLook,
+    PricesLook,
+    follow_curve,
+    follow_demand,
+    follow_lane,
+    follow_prices,
+)
 
 
 class Market:
@@ -94,7 +104,58 @@ class Market:
         async for price in self._core.pages("prices", Price, given):
             yield price
 
+    @both_iter
+    async def candles(
+        self, interval: str = "1h", *, instrument: str | None = None, family: str | None = None, chip: str | None = None,
+        region: str | None = None, from_time: Timely | None = None, to_time: Timely | None = None,
+    ) -> AsyncGenerator[Candle]:  # fmt: skip
+        """Candles, newest first, of an instrument, a family or a chip (in a region): 1m, 5m, 15m, 1h, 4h or 1d.
+
+        A stretch in which nothing traded has none. They go back to the first trade; take as many as you need.
+        """
+        given = {
+            "interval": interval, "instrument": instrument, "family": family, "chip": chip, "region": region,
+            "from_time": from_time, "to_time": to_time,
+        }  # fmt: skip
+        async for candle in self._core.pages("candles", Candle, given):
+            yield candle
+
+    @both
+    async def curve(self, family: str) -> Curve:
+        """The forward curve of a family: a price per delivery period, with its source; at most a second old."""
+        return await self._core.ask("curve", Curve, {"family": family})
+
+    @both_iter
+    async def indices(
+        self, chip: str | None = None, region: str | None = None, *, period_start: Timely | None = None,
+        from_time: Timely | None = None, to_time: Timely | None = None,
+    ) -> AsyncGenerator[IndexPoint]:  # fmt: skip
+        """The index of a chip by delivery period, newest first; without a region of the whole country, for display.
+
+        Without a chip: of all chips of family ai together, which is told per PFLOPS-hour only.
+        """
+        given = {
+            "chip": chip, "region": region, "period_start": period_start, "from_time": from_time, "to_time": to_time,
+        }  # fmt: skip
+        async for point in self._core.pages("indices", IndexPoint, given):
+            yield point
+
     # --- as it happens ---
+
+    @both_iter
+    async def follow_curve(self, family: str) -> AsyncGenerator[CurveLook]:
+        """The forward curve of a family now and whenever it has changed, at most once a second."""
+        async for look in follow_curve(self._core, family):
+            yield look
+
+    @both_iter
+    async def follow_prices(self, topic: str) -> AsyncGenerator[PricesLook]:
+        """Best prices, last trade, VWAP and fix, now and whenever they have changed, at most once a second.
+
+        topic: an instrument, or a family followed by /* for all of its instruments.
+        """
+        async for look in follow_prices(self._core, topic):
+            yield look
 
     @both_iter
     async def follow_lane(

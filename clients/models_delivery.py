@@ -23,7 +23,9 @@ class Obligation(Model, frozen=True, kw_only=True):
     cost: Decimal
     fee: Decimal
     moving: Decimal
-    status: str  # open | delivered | short | void | made_up
+    status: str  # open, or what it was settled as: delivered | short | void | made_up | covered
+    state: str  # sold | delivering | delivered | short | failed | covered | made_up | void | busted
+    failing: str  # known ahead that it will not be delivered: "" | outage | silent | declared
     reading: int
     delivered_cards: Decimal | None
     is_countersigned: bool
@@ -39,6 +41,24 @@ class ObligationPage(Page, frozen=True, kw_only=True):
     """A page of obligations."""
 
     items: tuple[Obligation, ...]
+
+
+class LeaseAccess(Model, frozen=True, kw_only=True):
+    """How the buyer reaches the cards of one seller."""
+
+    seller: str
+    access: str
+    ts: datetime
+
+
+class LeaseResult(Model, frozen=True, kw_only=True):
+    """What the work has put out at one seller."""
+
+    seller: str
+    exit_code: int
+    output: str
+    is_final: bool
+    ts: datetime
 
 
 class Lease(Model, frozen=True, kw_only=True):
@@ -57,12 +77,50 @@ class Lease(Model, frozen=True, kw_only=True):
     end: datetime
     cost: Decimal
     status: str  # open | ended
+    state: str  # sold | delivering | delivered | short | failed | covered | made_up | void | busted
+    accesses: tuple[LeaseAccess, ...]  # the last word of each seller; for the buyer alone
+    results: tuple[LeaseResult, ...]  # the last one of each seller; for the buyer alone
 
 
 class LeasePage(Page, frozen=True, kw_only=True):
     """A page of leases."""
 
     items: tuple[Lease, ...]
+
+
+class DispatchHour(Model, frozen=True, kw_only=True):
+    """One obligation of a dispatch; what readings are given for."""
+
+    obligation_id: int
+    period_start: datetime
+    cards: Decimal
+    reading: int  # number of the last reading; 0 = none yet
+    failing: str  # "" | outage | silent | declared
+    sold: datetime  # when
+
+
+class Dispatch(Model, frozen=True, kw_only=True):
+    """What a provider has to run of a lease at one of his sites, of the hours that are not settled yet."""
+
+    lease_id: str
+    counterparty: str  # the buyer
+    site: str
+    chip: str
+    instrument: str  # of the first of these hours
+    hours: tuple[DispatchHour, ...]
+    data_region: str
+    data_gb: Decimal
+    work: str
+    heartbeat_s: int  # at most so long between two readings while an hour runs; 0 = one in all
+    is_signed: bool  # readings need the signature of the site's meter
+    has_access: bool  # he has told the buyer how to reach the cards
+    is_finished: bool  # he has returned the final result
+
+
+class DispatchPage(Page, frozen=True, kw_only=True):
+    """A page of dispatches."""
+
+    items: tuple[Dispatch, ...]
 
 
 class Account(Model, frozen=True, kw_only=True):

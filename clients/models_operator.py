@@ -141,6 +141,7 @@ class Due(Model, frozen=True, kw_only=True):
     seller: str
     site: str
     cards: Decimal
+    has_work: bool  # its seller is to run something
 
 
 class DueList(Model, frozen=True, kw_only=True):

@@ -147,6 +147,18 @@ class Operating:
         given = {"region": region, "start": start, "prices": prices}
         return await self._core.do("set_power_prices", given, idempotency_key=idempotency_key)
 
+    @both
+    async def issue_certificates(
+        self, participant: str, certificate_id: str, *, region: str, start: Timely, wh: Sequence[int], kind: str = "modelled",
+        source: str, idempotency_key: str | None = None,
+    ) -> Ack:  # fmt: skip
+        """Green power behind a participant in a region, Wh per period from `start` on; kind metered or modelled."""
+        given = {
+            "participant": participant, "certificate_id": certificate_id, "region": region, "start": start, "wh": wh,
+            "kind": kind, "source": source,
+        }  # fmt: skip
+        return await self._core.do("issue_certificates", given, idempotency_key=idempotency_key)
+
     # --- clock and settlement ---
 
     @both
@@ -173,6 +185,29 @@ class Operating:
     async def settle_period(self, period_start: Timely) -> Ack:
         """Settles the delivery period that starts then."""
         return await self._core.do("settle_period", {"period_start": period_start})
+
+    @both
+    async def buy_in(self, obligation_id: int) -> Ack:
+        """Cures an obligation that is known to fail: a later hour, else a cover; the venue does it by itself, and once."""
+        return await self._core.do("buy_in", {"obligation_id": obligation_id})
+
+    @both
+    async def order_curtailment(
+        self, *, start: Timely, end: Timely, reference: str, region: str | None = None, site: str | None = None
+    ) -> Ack:
+        """A region, or one site, has been ordered to stop in a window; `reference` says by whom."""
+        given = {"start": start, "end": end, "reference": reference, "region": region, "site": site}
+        return await self._core.do("order_curtailment", given)
+
+    @both
+    async def bust_trade(self, obligation_id: int, *, reason: str) -> Ack:
+        """Undoes a trade that is not settled, by compensating entries."""
+        return await self._core.do("bust_trade", {"obligation_id": obligation_id, "reason": reason})
+
+    @both
+    async def adjust_trade(self, obligation_id: int, *, price: Number, reason: str) -> Ack:
+        """Gives a trade that is not settled another price per card-hour, once."""
+        return await self._core.do("adjust_trade", {"obligation_id": obligation_id, "price": price, "reason": reason})
 
     # --- reports ---
 

@@ -52,6 +52,7 @@ class Terms(TypedDict, total=False):
     steps: Sequence[Number | tuple[Number, Timely] | Mapping[str, Any]]
     is_immediate: bool
     slowest_class: str | None
+    work: str  # one line that the seller is to run
 
 
 class Preview(Quote, frozen=True, kw_only=True):

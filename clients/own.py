@@ -1,4 +1,4 @@
-"""What one holds, owes and has: leases, obligations, positions, money, statements; and delivery itself."""
+"""What one holds, owes and has: leases, obligations, positions, money, statements."""
 
 from collections.abc import AsyncGenerator
 from datetime import date, datetime, timedelta
@@ -8,6 +8,7 @@ from typing import NamedTuple
 from clients.core import Core
 from clients.models import Ack
 from clients.models_delivery import Account, Holds, Lease, Obligation, Statement
+from clients.models_green import Certificate, GreenShare
 from clients.times import Number, Timely
 from clients.twin import both, both_iter
 
@@ -62,6 +63,21 @@ class Own:
                 found[row.instrument] = known
         return tuple(sorted(found.values(), key=lambda each: (each.period_start, each.instrument)))
 
+    # --- green power ---
+
+    @both_iter
+    async def certificates(self, *, participant: str | None = None) -> AsyncGenerator[Certificate]:
+        """Green power one holds for periods that are not over: issued = free + pledged + retired."""
+        async for row in self._core.pages("certificates", Certificate, {"participant": participant}):
+            yield row
+
+    @both_iter
+    async def green_share(self, day: str | date, *, participant: str | None = None) -> AsyncGenerator[GreenShare]:
+        """How green the settled deliveries of a day were, by region; with a key of the operator by buyer and region."""
+        given = {"day": _day_text(day), "participant": participant}
+        async for row in self._core.pages("green_share", GreenShare, given):
+            yield row
+
     # --- money ---
 
     @both
@@ -96,38 +112,6 @@ class Own:
         """Free cash becomes standing security."""
         given = {"amount": amount, "participant": participant}
         return await self._core.do("post_bond", given, idempotency_key=idempotency_key)
-
-    # --- delivery ---
-
-    @both
-    async def submit_reading(
-        self, obligation_id: int, *, delivered_cards: Number, number: int = 1, participant: str | None = None
-    ) -> Ack:
-        """A provider says what the meter of an obligation showed; a higher number replaces a lower one."""
-        given = {
-            "obligation_id": obligation_id, "number": number, "delivered_cards": delivered_cards, "participant": participant,
-        }  # fmt: skip
-        return await self._core.do("submit_reading", given)
-
-    @both
-    async def countersign(self, obligation_id: int, *, number: int = 1, participant: str | None = None) -> Ack:
-        """A buyer agrees with a reading."""
-        given = {"obligation_id": obligation_id, "number": number, "participant": participant}
-        return await self._core.do("countersign_reading", given)
-
-    @both
-    async def dispute(self, obligation_id: int, *, delivered_cards: Number, participant: str | None = None) -> Ack:
-        """A buyer says that less was delivered."""
-        given = {"obligation_id": obligation_id, "delivered_cards": delivered_cards, "participant": participant}
-        return await self._core.do("dispute_reading", given)
-
-    @both
-    async def announce_outage(
-        self, site: str, *, start: Timely, end: Timely, participant: str | None = None
-    ) -> Ack:
-        """A provider says ahead that a site will not deliver."""
-        given = {"site": site, "start": start, "end": end, "participant": participant}
-        return await self._core.do("announce_outage", given)
 
 
 def _day_text(day: str | date) -> str:

@@ -2,7 +2,9 @@
 
 from typing import Any, Self
 
+from clients.clock import VenueClock
 from clients.core import VALID_FOR_S, Core, Transport
+from clients.delivery import Delivering
 from clients.market import Market
 from clients.operating import Operating
 from clients.orders import Trading
@@ -11,7 +13,7 @@ from clients.session import OnRequest
 from clients.twin import Runner, Sync
 
 
-class AsyncClient(Market, Trading, Own, Operating):
+class AsyncClient(Market, Trading, Own, Delivering, Operating):
     """A client whose methods are awaited, and whose lists and streams are read with `async for`.
 
     >>> async with AsyncClient() as cpx:
@@ -43,6 +45,11 @@ class AsyncClient(Market, Trading, Own, Operating):
         """The address of the exchange."""
         return self._core.url
 
+    @property
+    def clock(self) -> VenueClock:
+        """What time it is at the venue, as far as is known here."""
+        return self._core.clock
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -54,7 +61,7 @@ class AsyncClient(Market, Trading, Own, Operating):
         await self._core.shut()
 
 
-class Client(Sync, Market, Trading, Own, Operating):
+class Client(Sync, Market, Trading, Own, Delivering, Operating):
     """A client whose methods are simply called, and whose lists and streams are read with `for`.
 
     >>> cpx = Client()

@@ -1,4 +1,4 @@
-"""Lane views and the demand table as they change: once now, then at each look of the exchange at which they differ.
+"""Lane views, the demand table, curves and prices: once now, then at each look of the exchange at which they differ.
 
 The socket's own numbers say whether anything was missed. While a view is not provably current nothing is told; it heals by
 itself, and the next thing told is the newest state.
@@ -12,6 +12,7 @@ from clients.core import Core
 from clients.errors import CpxError
 from clients.model import read_model
 from clients.models import DemandCell, LaneLevel
+from clients.models_prices import CurvePoint, InstrumentPrice
 
 LOOK_AGAIN_S = 5.0
 
@@ -31,6 +32,28 @@ class DemandLook(NamedTuple):
     epoch: int
     seq: int
     cells: tuple[DemandCell, ...]
+
+
+class CurveLook(NamedTuple):
+    """A forward curve at one moment, by delivery period; epoch and seq count its looks."""
+
+    family: str
+    epoch: int
+    seq: int
+    points: tuple[CurvePoint, ...]
+
+
+class PricesLook(NamedTuple):
+    """Prices of an instrument, or of all of a family by delivery period, at one moment; epoch and seq count the looks.
+
+    `changed` are those that are new or differ since the look before.
+    """
+
+    topic: str
+    epoch: int
+    seq: int
+    prices: tuple[InstrumentPrice, ...]
+    changed: tuple[InstrumentPrice, ...]
 
 
 class _Watch:
@@ -127,3 +150,41 @@ async def follow_demand(core: Core, chip: str | None, access_region: str | None)
         if mine != last:
             last = mine
             yield DemandLook(epoch, seq, mine)
+
+
+async def follow_curve(core: Core, family: str) -> AsyncGenerator[CurveLook]:
+    """See Market.follow_curve."""
+    points: dict[str, CurvePoint] = {}
+
+    def take(data: Any, is_whole: bool) -> None:
+        if is_whole:
+            points.clear()
+        for each in data["items"]:
+            point = read_model(CurvePoint, each)
+            points[point.instrument] = point
+            if point.price is None:
+                del points[point.instrument]
+
+    async for epoch, seq in _looks(core, "curve", family, _Watch(take)):
+        yield CurveLook(family, epoch, seq, tuple(points[code] for code in sorted(points)))
+
+
+async def follow_prices(core: Core, topic: str) -> AsyncGenerator[PricesLook]:
+    """See Market.follow_prices."""
+    prices: dict[str, InstrumentPrice] = {}
+
+    def take(data: Any, is_whole: bool) -> None:
+        if is_whole:
+            prices.clear()
+        for each in data["items"]:
+            price = read_model(InstrumentPrice, each)
+            prices[price.instrument] = price
+            if price.bid is None and price.ask is None and price.last is None and price.fix is None:
+                del prices[price.instrument]
+
+    told: dict[str, InstrumentPrice] = {}
+    async for epoch, seq in _looks(core, "prices", topic, _Watch(take)):
+        now = tuple(prices[code] for code in sorted(prices))
+        changed = tuple(price for price in now if told.get(price.instrument) != price)
+        told = dict(prices)
+        yield PricesLook(topic, epoch, seq, now, changed)

@@ -4,10 +4,13 @@ Whole numbers throughout (micro-yuan, lots, ns since 1970 UTC); an absent name i
 a moment behind the market: who must see what he was just told waits for its seq first.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from exchange.domain.events import Traded
+from exchange.ports_delivery import GreenUseRow, LeaseRow, ObligationRow, ReadingRow
+from exchange.ports_prices import CandleRow, PrintRow, TapeRow, WeighedFixRow
 
 MAX_LIMIT = 1000
 FOREVER_NS = 2**63 - 1
@@ -214,93 +217,6 @@ class OfferHourRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ObligationRow:
-    """What a provider owes a buyer in one period; status open, delivered, short, void or made_up.
-
-    fee_micro was charged at the trade, kept_fee_micro is what the exchange kept of it. `task` is told to the buyer only,
-    `offer_id` to the seller only.
-    """
-
-    obligation_id: int
-    seq: int
-    ts_ns: int
-    lease: int
-    instead_of: int
-    buyer: str
-    seller: str
-    site: str
-    instrument: str
-    period_start_ns: int
-    period_end_ns: int
-    lots: int
-    price_micro: int
-    cost_micro: int
-    fee_micro: int
-    task: str
-    offer_id: str
-    tariff_version: int
-    status: str
-    delivered_lots: int
-    lost_lots: int
-    made_up_lots: int
-    paid_micro: int
-    kept_fee_micro: int
-    moving_micro: int
-    refund_micro: int
-    damages_micro: int
-    damages_cut_micro: int
-    settled_seq: int
-    settled_ns: int
-
-    @property
-    def cursor(self) -> Cursor:
-        """Obligations are in order of their numbers."""
-        return self.obligation_id, 0
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseRow:
-    """What a buyer holds: the obligations that a block task bought together, or a single one.
-
-    lots = most in one period; lot_periods = all bought, without what is made up; status open while any obligation is.
-    """
-
-    lease: int
-    buyer: str
-    seller: str
-    site: str
-    instrument: str  # of the first period
-    task: str
-    lots: int
-    periods: int
-    lot_periods: int
-    start_ns: int
-    end_ns: int
-    cost_micro: int
-    fee_micro: int
-    status: str
-
-    @property
-    def cursor(self) -> Cursor:
-        """Leases are in order of their first obligation."""
-        return self.lease, 0
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingRow(Row):
-    """A reading, or what became of it; disputed_lots = the buyer's figure where this is his dispute, else -1."""
-
-    seq: int
-    ts_ns: int
-    obligation_id: int
-    number: int
-    delivered_lots: int
-    is_countersigned: bool
-    is_disputed: bool
-    disputed_lots: int
-
-
-@dataclass(frozen=True, slots=True)
 class FixRow(Row):
     """A fix as it was set."""
 
@@ -425,6 +341,20 @@ class History(Protocol):
     ) -> list[PublicTrade]:
         """The public tape."""
 
+    def tape_of_open(self, ts_ns: int, period_from_ns: int) -> list[TapeRow]:
+        """Every trade from a time on that delivers from period_from_ns on, in order: what the board needs at a start."""
+
+    def candle_starts(
+        self, interval_min: int, *, family: str = "", chip: str = "", region: str = "", window: Window = ALWAYS,
+        limit: int = 100,
+    ) -> list[int]:
+        """The newest starts of stored candles within the window, newest first; what has none is not there."""
+
+    def candles(
+        self, interval_min: int, *, family: str = "", chip: str = "", region: str = "", window: Window = ALWAYS
+    ) -> list[CandleRow]:
+        """The stored candles that begin within the window, one per family and start, in order of their starts."""
+
     def trades_since(self, ts_ns: int) -> list[tuple[int, Traded]]:
         """Every trade from a time on with that time, in order: what the desk needs at a start."""
 
@@ -456,6 +386,9 @@ class History(Protocol):
     ) -> list[ObligationRow]:
         """Obligations as buyer, seller or (role "") both; the window is that of the period's start."""
 
+    def green_use(self, participant: str | None, window: Window) -> list[GreenUseRow]:
+        """Load and certificates of what a buyer, or everybody, was delivered in periods that start in a window."""
+
     def leases(
         self, participant: str | None, *, role: str = "buyer", status: str = "", window: Window = ALWAYS,
         page: Page = FIRST_PAGE,
@@ -477,6 +410,20 @@ class History(Protocol):
         page: Page = FIRST_PAGE,
     ) -> list[FixRow]:
         """Fixes in order; the window is that of when they were set."""
+
+    def prints(
+        self, window: Window, *, chip: str = "", region: str = "", latency_class: str = "", power: str = ""
+    ) -> list[PrintRow]:
+        """Every trade within a short window, in no order."""
+
+    def fixed_periods(
+        self, chips: Sequence[str], region: str, *, first: str = "", before: str = "", limit: int = 100
+    ) -> list[str]:
+        """Codes of periods with a fix of any of these chips, from `first` on and before `before` ("" = no bound), newest
+        first."""
+
+    def weighed_fixes(self, chips: Sequence[str], region: str, periods: Sequence[str]) -> list[WeighedFixRow]:
+        """The last fix of every instrument of these chips in a region ("" = everywhere) and these periods."""
 
     def transfers(
         self, participant: str | None, *, window: Window = ALWAYS, page: Page = FIRST_PAGE

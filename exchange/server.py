@@ -21,7 +21,6 @@ from exchange.adapters.report_runs import ReportRuns
 from exchange.adapters.store import Store, StoreError, default_url
 from exchange.adapters.store_link import StoreLink
 from exchange.adapters.store_process import LOCK_WAIT_S
-from exchange.domain.prices import GRADE_B_WINDOW_NS
 from exchange.domain.venue import Venue
 from exchange.engine.desk import Desk
 from exchange.engine.handle import Handle
@@ -35,7 +34,10 @@ from exchange.gateways.rest.app import build_app
 from exchange.gateways.rest.metrics import Metrics, Source
 from exchange.gateways.stream.endpoint import StreamDoor
 from exchange.gateways.stream.session import OPERATIONS_KNOWN
+from exchange.ports_history import MAX_LIMIT, FixRow, Page, Window
+from exchange.projections.board import Board, KnownFix, KnownTrade
 from exchange.projections.channels import DemandChannel, LaneChannel
+from exchange.projections.price_channels import CurveChannel, PricesChannel
 
 
 def limits_from(texts: Sequence[str]) -> DoorLimits:
@@ -81,10 +83,15 @@ class Exchange:
         self.operator_key_file = folder / OPERATOR_KEY_FILE
         history = History(self._store)
         desk = Desk(venue)
-        desk.remember(history.trades_since(venue.now_ns - GRADE_B_WINDOW_NS))
-        views = (LaneChannel(venue, settings.limits.lanes), DemandChannel(venue))
+        desk.remember(history.trades_since(desk.since_ns()))
+        board = _board(venue, history)
+        views = (
+            LaneChannel(venue, settings.limits.lanes), DemandChannel(venue), PricesChannel(venue, board),
+            CurveChannel(venue, board),
+        )  # fmt: skip
         self.market_data = MarketData(venue, sequencer.log.epoch, channels=views)
         sequencer.add_record_sink(self._store.on_record)
+        sequencer.add_sink(board.on_command)
         sequencer.add_sink(self.market_data.on_command)
         self._clock = _clock(settings, venue.now_ns)
         self._halt_callbacks: list[Callable[[], None]] = []
@@ -163,6 +170,29 @@ class Exchange:
         self.halted_by_fault = why
         for callback in self._halt_callbacks:
             callback()
+
+
+def _board(venue: Venue, history: History) -> Board:
+    """The board of prices, with what traded and was fixed in periods that are not over."""
+    board, settings = Board(), venue.state.settings
+    if settings is None:
+        return board
+    board.configure(settings)
+    grid = venue.periods
+    since_ns = venue.now_ns - (settings.horizon_periods + 2) * grid.period_ns
+    trades = history.tape_of_open(since_ns, grid.start(grid.at(venue.now_ns)))
+    fixes: list[FixRow] = []
+    while not fixes or len(fixes) % MAX_LIMIT == 0:
+        page = Page(after=fixes[-1].cursor if fixes else None, limit=MAX_LIMIT)
+        more = history.fixes(window=Window(from_ns=since_ns), page=page)
+        fixes += more
+        if not more:
+            break
+    board.remember(
+        (KnownTrade(row.ts_ns, row.instrument, row.price_micro, row.lots) for row in trades),
+        (KnownFix(row.ts_ns, row.instrument, row.price_micro, row.grade) for row in fixes), venue.now_ns,
+    )  # fmt: skip
+    return board
 
 
 def _clock(settings: ServeSettings, venue_ns: int) -> SystemClock | CompressedClock | ManualClock:

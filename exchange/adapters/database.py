@@ -29,6 +29,7 @@ from exchange.adapters.tables import METADATA, SCHEMA_VERSION, TABLES
 DEFAULT_FILE = "exchange.db"
 SCHEMA = "cpx"  # on PostgreSQL
 BUSY_S = 5
+CACHE_KIB = 65_536  # of SQLite's pages, for the one connection that writes: every row goes into several indexes
 READERS = 8
 
 
@@ -74,7 +75,8 @@ def writer_engine(url: URL) -> Engine:
     """One connection that writes; a transaction has the database for itself from its first statement."""
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, pool_size=1, max_overflow=0, connect_args={"timeout": BUSY_S})
-        _sqlite(engine, "BEGIN IMMEDIATE", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL")
+        cache = f"PRAGMA cache_size=-{CACHE_KIB}"
+        _sqlite(engine, "BEGIN IMMEDIATE", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", cache)
         return engine
     return _postgres(url, pool_size=1)
 

@@ -8,10 +8,13 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, case, func, or_, select, true, tuple_
 from sqlalchemy.exc import DatabaseError, InterfaceError, TimeoutError
 
+from exchange.adapters import candle_rows
 from exchange.adapters.database import first_line
+from exchange.adapters.lease_rows import lease_of, mail_of
 from exchange.adapters.statement_rows import statement_of
 from exchange.adapters.tables import TABLES
 from exchange.domain.events import Traded
+from exchange.ports_delivery import GreenUseRow, LeaseRow, ObligationRow, ReadingRow
 from exchange.ports_history import (
     ALWAYS,
     FIRST_PAGE,
@@ -19,8 +22,6 @@ from exchange.ports_history import (
     FillRow,
     FixRow,
     HistoryUnavailable,
-    LeaseRow,
-    ObligationRow,
     OfferHourRow,
     OfferRow,
     OrderRow,
@@ -28,13 +29,13 @@ from exchange.ports_history import (
     ParticipantRow,
     PublicTrade,
     PursesRow,
-    ReadingRow,
     SiteRow,
     StatementRow,
     TaskRow,
     TransferRow,
     Window,
 )
+from exchange.ports_prices import CandleRow, PrintRow, TapeRow, WeighedFixRow
 from exchange.protocol.codec import events_from_bytes
 
 R = TypeVar("R", bound=Any)  # one of the row classes
@@ -95,6 +96,13 @@ class History:
         with self._reading() as connection:
             found = connection.execute(asked.order_by(_TRADES.c.seq, _TRADES.c.place))
             return [(row[0], Traded(*row[1:])) for row in found]
+
+    def tape_of_open(self, ts_ns: int, period_from_ns: int) -> list[TapeRow]:
+        """Every trade from a time on that delivers from period_from_ns on, in order."""
+        columns = [_TRADES.c[field.name] for field in fields(TapeRow)]
+        asked = select(*columns).where(_TRADES.c.ts_ns >= ts_ns, _TRADES.c.period_start_ns >= period_from_ns)
+        with self._reading() as connection:
+            return [TapeRow(*row) for row in connection.execute(asked.order_by(_TRADES.c.seq, _TRADES.c.place))]
 
     def fills(
         self, participant: str | None, *, instrument: str = "", window: Window = ALWAYS, page: Page = FIRST_PAGE
@@ -167,6 +175,17 @@ class History:
         where = [_party(table, participant, role), *_filters(table, status=status), _within(table.c.period_start_ns, window)]
         return [_own_names(row, participant) for row in self._rows(ObligationRow, table, page, "obligation_id", *where)]
 
+    def green_use(self, participant: str | None, window: Window) -> list[GreenUseRow]:
+        """Load and certificates by buyer, instrument and period."""
+        o = _OBLIGATIONS.c
+        keys = (o.buyer, o.instrument, o.period_start_ns)
+        asked = select(*keys, func.sum(o.load_wh), func.sum(o.green_wh)).where(
+            _party(_OBLIGATIONS, participant, "buyer"), _within(o.period_start_ns, window), o.load_wh > 0
+        )
+        with self._reading() as connection:
+            found = connection.execute(asked.group_by(*keys).order_by(*keys))
+            return [GreenUseRow(buyer, code, start, int(load), int(green)) for buyer, code, start, load, green in found]
+
     def leases(
         self,
         participant: str | None,
@@ -191,7 +210,8 @@ class History:
             for row in connection.execute(mine.order_by(o.obligation_id)):
                 due = _own_names(ObligationRow(*row), participant)
                 found[due.lease].append(due)
-        return [_lease(dues) for dues in found.values()]
+            mail = mail_of(connection, participant, numbers)
+        return [lease_of(dues, mail) for dues in found.values()]
 
     def readings(self, participant: str | None, obligation_id: int) -> list[ReadingRow]:
         """Every word on one obligation, in order."""
@@ -219,6 +239,50 @@ class History:
             table, instrument=instrument, chip=chip, region=region, latency_class=latency_class, power=power
         )  # fmt: skip
         return self._rows(FixRow, table, page, "seq", *where, _within(table.c.ts_ns, window))
+
+    # --- published prices ---
+
+    def candle_starts(
+        self,
+        interval_min: int,
+        *,
+        family: str = "",
+        chip: str = "",
+        region: str = "",
+        window: Window = ALWAYS,
+        limit: int = 100,
+    ) -> list[int]:
+        """The newest starts of stored candles, newest first."""
+        with self._reading() as connection:
+            named = {"family": family, "chip": chip, "region": region}
+            return candle_rows.candle_starts(connection, interval_min, window, limit, **named)
+
+    def candles(
+        self, interval_min: int, *, family: str = "", chip: str = "", region: str = "", window: Window = ALWAYS
+    ) -> list[CandleRow]:
+        """The stored candles that begin within the window."""
+        with self._reading() as connection:
+            return candle_rows.candle_rows(connection, interval_min, window, family=family, chip=chip, region=region)
+
+    def prints(
+        self, window: Window, *, chip: str = "", region: str = "", latency_class: str = "", power: str = ""
+    ) -> list[PrintRow]:
+        """Every trade within a short window, in no order."""
+        with self._reading() as connection:
+            named = {"chip": chip, "region": region, "latency_class": latency_class, "power": power}
+            return candle_rows.print_rows(connection, window, **named)
+
+    def fixed_periods(
+        self, chips: Sequence[str], region: str, *, first: str = "", before: str = "", limit: int = 100
+    ) -> list[str]:
+        """Codes of periods with a fix, newest first."""
+        with self._reading() as connection:
+            return candle_rows.fixed_periods(connection, chips, region, first, before, limit)
+
+    def weighed_fixes(self, chips: Sequence[str], region: str, periods: Sequence[str]) -> list[WeighedFixRow]:
+        """The last fix of every instrument in these periods, and what it had traded before."""
+        with self._reading() as connection:
+            return candle_rows.weighed_fixes(connection, chips, region, periods)
 
     # --- money ---
 
@@ -314,19 +378,3 @@ def _own_names(row: R, participant: str | None) -> R:
     if participant is None or row.buyer == row.seller:
         return row
     return replace(row, offer_id="") if row.buyer == participant else replace(row, task="")
-
-
-def _lease(dues: list[ObligationRow]) -> LeaseRow:
-    """A lease out of its obligations, of which made-up ones only lengthen it."""
-    bought = [due for due in dues if not due.instead_of]
-    first = min(dues, key=lambda due: (due.period_start_ns, due.obligation_id))
-    lots: dict[int, int] = {}
-    for due in dues:
-        lots[due.period_start_ns] = lots.get(due.period_start_ns, 0) + due.lots
-    bought = bought or dues
-    return LeaseRow(
-        first.lease, first.buyer, first.seller, first.site, first.instrument, first.task, max(lots.values()), len(lots),
-        sum(due.lots for due in bought), first.period_start_ns, max(due.period_end_ns for due in dues),
-        sum(due.cost_micro for due in bought), sum(due.fee_micro for due in bought),
-        "open" if any(due.status == "open" for due in dues) else "ended",
-    )  # fmt: skip

@@ -16,6 +16,7 @@ from exchange.adapters.table_base import (
 )
 from exchange.domain import commands as c
 from exchange.domain import events as e
+from exchange.domain import events_settlement as es
 
 
 class Offer(Base, table=True):
@@ -269,6 +270,9 @@ class Obligation(Base, table=True):
     damages_cut_micro: int = int64()
     settled_seq: int = int64()
     settled_ns: int = int64()
+    load_wh: int = int64()
+    green_wh: int = int64()
+    failing: str = string()
     __table_args__ = (
         Index("obligations_by_buyer", "buyer", "obligation_id"), Index("obligations_by_seller", "seller", "obligation_id"),
         Index("obligations_by_lease", "lease"), Index("obligations_by_period", "period_start_ns"),
@@ -307,10 +311,18 @@ class Obligation(Base, table=True):
             "made_up_lots": event.made_up_lots, "paid_micro": event.paid_micro, "kept_fee_micro": event.fee_micro,
             "moving_micro": event.moving_micro, "refund_micro": event.refund_micro, "damages_micro": event.damages_micro,
             "damages_cut_micro": event.damages_cut_micro, "settled_seq": seq, "settled_ns": ts_ns,
+            "load_wh": event.load_wh, "green_wh": event.green_wh,
         }  # fmt: skip
+
+    @classmethod
+    def busted_by(cls, seq: int, ts_ns: int, event: es.TradeBusted) -> Row:
+        """The columns that TradeBusted decides; what came back stands as the refund."""
+        back = event.cost_micro + event.fee_micro + event.moving_micro
+        return {"status": "busted", "refund_micro": back, "settled_seq": seq, "settled_ns": ts_ns}
 
 
 _UNSETTLED: Row = {
     "status": "open", "delivered_lots": 0, "lost_lots": 0, "made_up_lots": 0, "paid_micro": 0, "kept_fee_micro": 0,
     "moving_micro": 0, "refund_micro": 0, "damages_micro": 0, "damages_cut_micro": 0, "settled_seq": 0, "settled_ns": 0,
+    "load_wh": 0, "green_wh": 0, "failing": "",
 }  # fmt: skip

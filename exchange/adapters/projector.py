@@ -9,21 +9,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select, tuple_
 
+from exchange.adapters import lease_tables as lt
 from exchange.adapters import market_tables as m
 from exchange.adapters import tables as t
+from exchange.adapters.candle_rows import INTERVAL_OF, MINUTES_OF, candle_of_row
 from exchange.adapters.offer_book import OfferBook
 from exchange.adapters.table_base import Row, json_text
 from exchange.domain import commands as c
+from exchange.domain import commands_delivery as cd
 from exchange.domain import events as e
+from exchange.domain import events_delivery as ed
+from exchange.domain import events_settlement as es
 from exchange.domain.better import task_of
 from exchange.domain.instrument import Periods
 from exchange.domain.reasons import VenueReason
+from exchange.domain.repairs import WHOLE
 from exchange.domain.state import SYSTEM_ACCOUNTS
 from exchange.domain.units import NS_PER_MINUTE, div_floor
+from exchange.projections.candles import Candle, Grid, OpenCandles
 from exchange.protocol.codec import event_bytes
 
+BUY_IN_REFERENCE = "buy_in:"
 KEY_REUSED = VenueReason.KEY_REUSED.name
 TRADE_KIND, TASK_REFERENCE = "trade", "task:"
 
@@ -67,6 +75,8 @@ def _answer_to_keep(command: Any, events: Sequence[Any]) -> Sequence[Any]:
         return events
     if type(command) is c.AdvanceTime:
         return ()
+    if type(command) in (cd.GiveAccess, cd.ReturnResult):  # what was told stands in the tables, the buyer's alone
+        return events[:1]
     if type(command) is c.SettlePeriod:
         return [event for event in events if type(event) is e.PeriodSettled]
     return events
@@ -83,6 +93,8 @@ class Projector:
         self._tasks: dict[tuple[str, str], Row] = {}
         self._obligations: dict[int, Row] = {}
         self._offers = OfferBook(self._note)
+        self._candles: OpenCandles | None = None
+        self._drawn: dict[tuple[int, str, int], Candle] = {}  # candles that changed since the last cut
         self._now = _Command(0, 0, None)
         self._by_event: dict[type, Callable[[Any], None]] = {
             e.Moved: self._moved, e.Traded: self._traded, e.OrderChanged: self._order_changed,
@@ -91,7 +103,10 @@ class Projector:
             e.OfferPlaced: self._offer_placed, e.OfferEnded: self._offers.end_hour,
             e.OfferSkipped: self._offers.skip_hour, e.MarginShort: self._offers.stop_seller,
             e.ReadingTaken: self._reading_taken, e.FixSet: self._fix_set, e.Settled: self._settled,
-            e.MadeUp: self._made_up, e.Acknowledged: self._acknowledged,
+            ed.DeliveryFailed: self._delivery_failed, ed.AccessGiven: self._access_given,
+            ed.ResultReturned: self._result_returned,
+            e.MadeUp: self._made_up, e.Acknowledged: self._acknowledged, es.BoughtIn: self._bought_in,
+            es.TradeBusted: self._busted, es.TradeAdjusted: self._adjusted,
         }  # fmt: skip
         self._by_command: dict[type, Callable[[Any], None]] = {
             c.SetVenue: self._set_venue, c.AddParticipant: self._add_participant, c.AddSite: self._add_site,
@@ -108,6 +123,7 @@ class Projector:
 
         for settings in rows("settings"):
             self._configure(settings)
+        self._load_candles(connection)
         self._known |= {row["participant"] for row in rows("participants")}
         self._orders = {(row["participant"], row["client_order_id"]): row for row in rows("orders", is_live=True)}
         self._tasks = {(row["participant"], row["client_order_id"]): row for row in rows("tasks", ending="waiting")}
@@ -116,8 +132,21 @@ class Projector:
         hours = {row["seq"]: rows("offer_hours", offer_seq=row["seq"]) for row in offers}
         self._offers.load(offers, hours)
 
+    def _load_candles(self, connection: Connection) -> None:
+        """The newest candle of every family and interval: only those can change."""
+        if self._candles is None:
+            return
+        table = t.TABLES["candles"].c
+        newest = select(table.interval_min, table.family, func.max(table.start_ns)).group_by(table.interval_min, table.family)
+        is_newest = tuple_(table.interval_min, table.family, table.start_ns).in_(newest)
+        for row in connection.execute(select(t.TABLES["candles"]).where(is_newest)).mappings():
+            self._candles.put(row["family"], INTERVAL_OF[row["interval_min"]], candle_of_row(row))
+
     def cut(self) -> Batch:
         """What has come together since the last cut."""
+        for (minutes, family, start_ns), candle in self._drawn.items():
+            self._note("candles", (minutes, family, start_ns), t.CandleOf.from_trades(family, minutes, candle))
+        self._drawn.clear()
         batch, self._batch = self._batch, Batch()
         return batch
 
@@ -158,6 +187,7 @@ class Projector:
     def _configure(self, settings: Row) -> None:
         self._settings = settings
         self._offers.configure(settings["period_min"] * NS_PER_MINUTE, settings["gate_min"] * NS_PER_MINUTE)
+        self._candles = OpenCandles(Grid.of(c.SetVenue(settings["name"], settings["time_zone"])))
 
     @property
     def _period_ns(self) -> int:
@@ -197,18 +227,30 @@ class Projector:
     def _traded(self, event: e.Traded) -> None:
         now = self._now
         self._batch.add("trades", m.Trade.from_event(now.seq, now.trades, now.ts_ns, event))
+        self._draw_candles(event)
         now.trades += 1
-        lease, is_joint, buyer = event.obligation_id, False, (event.buyer, event.task)
-        if now.paid_for.startswith(TASK_REFERENCE):
+        lease, is_joint, buyer, instead_of = event.obligation_id, False, (event.buyer, event.task), 0
+        if now.paid_for.startswith(BUY_IN_REFERENCE):
+            failed = self._obligations[int(now.paid_for.removeprefix(BUY_IN_REFERENCE))]
+            instead_of, is_joint = failed["obligation_id"], failed["is_joint"]
+            lease = failed["lease"] if is_joint else lease
+        elif now.paid_for.startswith(TASK_REFERENCE):
             is_joint = self._tasks[buyer]["shape"] != "bulk"
             if is_joint:
                 lease = now.leases.setdefault(buyer, lease)
         else:
             self._fill_order(self._orders[buyer], event)
-        row = m.Obligation.from_event(now.seq, now.ts_ns, event, self._period_ns, lease, is_joint)
+        row = m.Obligation.from_event(now.seq, now.ts_ns, event, self._period_ns, lease, is_joint) | {"instead_of": instead_of}
         self._obligations[event.obligation_id] = row
         self._note("obligations", event.obligation_id, row)
         self._offers.sell(event)
+
+    def _draw_candles(self, event: e.Traded) -> None:
+        now, family = self._now, event.instrument.rpartition("/")[0]
+        assert self._candles is not None
+        place = (now.seq, now.trades)
+        for interval, candle in self._candles.add(family, now.ts_ns, place, event.price_micro, event.lots):
+            self._drawn[MINUTES_OF[interval], family, candle.start_ns] = candle
 
     # --- bids ---
 
@@ -299,6 +341,19 @@ class Projector:
         disputed = now.command.delivered_lots if type(now.command) is c.DisputeReading else -1
         self._batch.add("readings", t.Reading.from_event(now.seq, now.ts_ns, event, disputed))
 
+    def _delivery_failed(self, event: ed.DeliveryFailed) -> None:
+        row = self._obligations[event.obligation_id]
+        row["failing"] = event.reason
+        self._note("obligations", event.obligation_id, row)
+
+    def _access_given(self, event: ed.AccessGiven) -> None:
+        row = lt.LeaseAccess.from_event(self._now.seq, self._now.ts_ns, event)
+        self._batch.change("lease_accesses", (event.lease, event.seller), row)
+
+    def _result_returned(self, event: ed.ResultReturned) -> None:
+        row = lt.LeaseResult.from_event(self._now.seq, self._now.ts_ns, event)
+        self._batch.change("lease_results", (event.lease, event.seller), row)
+
     def _fix_set(self, event: e.FixSet) -> None:
         self._batch.add("fixes", t.Fix.from_event(self._now.seq, self._now.ts_ns, event))
 
@@ -319,4 +374,23 @@ class Projector:
         fee_micro = owed_micro - line.paid_micro - line.fee_micro - line.refund_micro - cost_micro
         row = m.Obligation.from_made_up(self._now.seq, self._now.ts_ns, event, failed, cost_micro, fee_micro)
         self._obligations[event.obligation_id] = row
+        self._note("obligations", event.obligation_id, row)
+
+    def _bought_in(self, event: es.BoughtIn) -> None:
+        """What is covered in part is owed for the rest of its lots, or of its hour; what is covered in full is settled next."""
+        row = self._obligations[event.obligation_id]
+        if event.escrow_micro < row["cost_micro"] + row["fee_micro"]:
+            row["lots"] -= event.lots if event.twelfths == WHOLE else 0
+            row["cost_micro"] -= event.escrow_micro - event.escrow_fee_micro
+            row["fee_micro"] -= event.escrow_fee_micro
+            self._note("obligations", event.obligation_id, row)
+
+    def _busted(self, event: es.TradeBusted) -> None:
+        row = self._obligations.pop(event.obligation_id)
+        row |= m.Obligation.busted_by(self._now.seq, self._now.ts_ns, event)
+        self._note("obligations", event.obligation_id, row)
+
+    def _adjusted(self, event: es.TradeAdjusted) -> None:
+        row = self._obligations[event.obligation_id]
+        row["price_micro"], row["cost_micro"], row["fee_micro"] = event.price_micro, event.cost_micro, event.fee_micro
         self._note("obligations", event.obligation_id, row)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, or_, select
 from exchange.adapters.tables import TABLES
 from exchange.ports_history import PursesRow, StatementLineRow, StatementRow, Window
 from exchange.projections.ledger import OBLIGATION_KINDS, PAID_KINDS
+from exchange.projections.statements import BY_PROVIDER
 
 _REFERENCE = "obligation:"
 _AT_ONCE = 500  # ids in one question
@@ -84,8 +85,7 @@ def _seen(move: Any, account: str, due: Any | None) -> Iterable[StatementLineRow
             reference, instrument, lots, price_micro, tariff = move.reference, "", 0, 0, 0
         else:
             reference, instrument = _own_name(move, due, own, is_payee), due.instrument
-            paid_for = due.lots - due.lost_lots - due.made_up_lots
-            lots = due.lost_lots if move.kind == "damages" else paid_for
+            lots = lots_of(move.kind, due.status, due.lots, due.lost_lots, due.made_up_lots)
             price_micro, tariff = due.price_micro, due.tariff_version
         yield StatementLineRow(
             move.seq, move.place, move.ts_ns, move.kind, other, amount_micro, _obligation(move), reference, instrument,
@@ -93,9 +93,18 @@ def _seen(move: Any, account: str, due: Any | None) -> Iterable[StatementLineRow
         )  # fmt: skip
 
 
+def lots_of(kind: str, status: str, lots: int, lost: int, made_up: int) -> int:
+    """What a line is about: lost lots for damages, those that failed for a buy-in, else those that were paid for."""
+    if status == "open":
+        return 0
+    if kind.startswith("buy_in"):
+        return lots
+    return lost if kind == "damages" else lots - lost - made_up
+
+
 def _own_name(move: Any, due: Any, own: str, is_payee: bool) -> str:
     """The buyer reads his task, the seller his offer; who is both reads the one that belongs to the side."""
-    is_provider_s_side = is_payee != (move.kind == "damages")
+    is_provider_s_side = is_payee != (move.kind in BY_PROVIDER)
     if own == due.buyer and not (own == due.seller and is_provider_s_side):
         return f"task {due.task}"
     return f"offer {due.offer_id}" if own == due.seller else ""

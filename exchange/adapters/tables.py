@@ -7,7 +7,7 @@ numbers (micro-yuan, ns since 1970 UTC, lots), names are text, and an absent one
 
 from sqlalchemy import Index, MetaData, Table
 
-from exchange.adapters import market_tables  # noqa: F401 - its classes are tables as well
+from exchange.adapters import lease_tables, market_tables  # noqa: F401 - their classes are tables as well
 from exchange.adapters.table_base import (
     LINEAR,
     Base,
@@ -23,8 +23,9 @@ from exchange.adapters.table_base import (
 )
 from exchange.domain import commands as c
 from exchange.domain import events as e
+from exchange.projections.candles import Candle
 
-SCHEMA_VERSION = 3  # raised with every change of the tables or of what is in them: a database of another one is made again
+SCHEMA_VERSION = 4  # raised with every change of the tables or of what is in them: a database of another one is made again
 
 
 class OffsetRow(Base, table=True):
@@ -173,7 +174,7 @@ class Fix(Base, table=True):
     inputs_hash: str = string()
     __table_args__ = (
         Index("fixes_by_instrument", "instrument", "seq"), Index("fixes_by_chip", "chip", "region", "seq"),
-        Index("fixes_by_time", "ts_ns"), LINEAR,
+        Index("fixes_by_time", "ts_ns"), Index("fixes_by_period", "period", "chip", "region"), LINEAR,
     )  # fmt: skip
 
     @classmethod
@@ -184,6 +185,41 @@ class Fix(Base, table=True):
             "seq": seq, "ts_ns": ts_ns, "instrument": event.instrument, "chip": parts.chip, "region": parts.region,
             "latency_class": parts.latency_class, "power": parts.power, "period": parts.period,
             "price_micro": event.price_micro, "grade": event.grade, "inputs_hash": event.inputs_hash,
+        }  # fmt: skip
+
+
+class CandleOf(Base, table=True):
+    """Candles of families; weighted (price x lots) is a whole number as text, since it may need more than 64 bits."""
+
+    __tablename__ = "candles"
+    interval_min: int = int_key()
+    family: str = name_key()
+    start_ns: int = int_key()
+    chip: str = string()
+    region: str = string()
+    open_micro: int = int64()
+    high_micro: int = int64()
+    low_micro: int = int64()
+    close_micro: int = int64()
+    lots: int = int64()
+    weighted: str = string()
+    trades: int = int64()
+    first_seq: int = int64()
+    first_place: int = int64()
+    last_seq: int = int64()
+    last_place: int = int64()
+    __table_args__ = (Index("candles_by_chip", "interval_min", "chip", "start_ns"), LINEAR)
+
+    @classmethod
+    def from_trades(cls, family: str, interval_min: int, candle: Candle) -> Row:
+        """A candle as it is after its latest trade."""
+        parts = parts_of(f"{family}/")
+        return {
+            "interval_min": interval_min, "family": family, "start_ns": candle.start_ns, "chip": parts.chip,
+            "region": parts.region, "open_micro": candle.open_micro, "high_micro": candle.high_micro,
+            "low_micro": candle.low_micro, "close_micro": candle.close_micro, "lots": candle.lots,
+            "weighted": str(candle.weighted), "trades": candle.trades, "first_seq": candle.first[0],
+            "first_place": candle.first[1], "last_seq": candle.last[0], "last_place": candle.last[1],
         }  # fmt: skip
 
 

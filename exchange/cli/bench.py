@@ -12,7 +12,9 @@ from typing import Any
 import typer
 
 from exchange.cli.bench_core import core
+from exchange.cli.bench_emergency import emergency
 from exchange.cli.bench_gateway import gateway
+from exchange.cli.bench_settle import settle
 from exchange.cli.bench_tasks import tasks as tasks_bench
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +28,9 @@ DAY_LINES = (
 command = typer.Typer(no_args_is_help=True, add_completion=False)
 command.command()(core)
 command.command()(gateway)
+command.command()(settle)
 command.command("tasks")(tasks_bench)
+command.command()(emergency)
 
 
 def machine() -> dict[str, Any]:

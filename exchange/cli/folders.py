@@ -13,7 +13,8 @@ from pathlib import Path
 from exchange.cli.running import CANNOT_CREATE, NO_INPUT, USAGE, fail
 
 RESULTS = (
-    "trades.csv", "prices.csv", "outcomes.csv", "unfilled.csv", "settlement.csv", "ledger.beancount", "summary.json",
+    "trades.csv", "prices.csv", "outcomes.csv", "unfilled.csv", "settlement.csv", "corrections.csv", "failures.csv",
+    "green.csv", "ledger.beancount", "summary.json",
     "run.json", "refused.csv",
 )  # fmt: skip
 SERVED = (  # what the server of a run through sockets leaves beside them

@@ -180,7 +180,7 @@ def market(url: str | None, key: str | None, explain: bool) -> Iterator[Market]:
     from clients.errors import CpxError
 
     try:
-        with Client(url=url, key=key, on_request=_explain if explain else None) as client:
+        with Client(url=url, key=key, on_request=show_call if explain else None) as client:
             yield Market(client, url)
     except CpxError as error:
         end_with(error)
@@ -209,7 +209,7 @@ def end_with(error: CpxError) -> NoReturn:
     fail(" ".join(str(error).split()), code)
 
 
-def _explain(sent: Sent) -> None:
+def show_call(sent: Sent) -> None:
     """A call exactly as it goes out, the secret masked."""
     lines = [f"> {sent.method} {sent.url}", *(f"> {name}: {value}" for name, value in sorted(sent.headers.items()))]
     if sent.body:

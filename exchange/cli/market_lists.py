@@ -21,8 +21,9 @@ from exchange.cli.market import (
     print_table,
 )
 from exchange.cli.moments import shown
-from exchange.cli.running import note
+from exchange.cli.running import NO_INPUT, fail, note
 
+ALL_ROWS = 100_000
 SHOWN_CHIPS = 4  # of a task, in a table
 instruments_command = typer.Typer(add_completion=False)
 orders_command = typer.Typer(add_completion=False)
@@ -159,6 +160,7 @@ def offers(
 @leases_command.command()
 def leases(
     status: str | None = typer.Option(None, help="open or ended.", show_default=False),
+    lease: str | None = typer.Option(None, "--lease", help="Only this one: its access and its output.", show_default=False),
     limit: Limit = 50,
     participant: Participant = None,
     url: Url = None,
@@ -168,24 +170,43 @@ def leases(
 ) -> None:
     """What you bought: cards over hours at a site, purchase by purchase, newest first.
 
-    Examples: cpx leases --status open    cpx leases --json
+    Examples: cpx leases --status open    cpx leases --lease 17    cpx leases --json
     """
     with market(url, key, explain) as venue:
-        found = venue.rows("leases", limit, status=status, participant=participant)
+        found = venue.rows("leases", ALL_ROWS if lease else limit, status=status, participant=participant)
+        if lease:
+            found = [row for row in found if row["lease_id"] == lease]
+            if not found:
+                fail(f"there is no lease {lease[:36]} of yours; see cpx leases", NO_INPUT)
         if as_json:
             print_json("leases", items=found)
             return
-        columns = ("lease", "status", "site", "family", ">cards", ">hours", ">cost, yuan", "start", "end", "for")
+        columns = ("lease", "state", "site", "family", ">cards", ">hours", ">cost, yuan", "start", "end", "for")
         rows = [
             (
-                row["lease_id"], row["status"], row["site"], row["family"], row["cards"], row["hours"], amount(row["cost"]),
+                row["lease_id"], row["state"], row["site"], row["family"], row["cards"], row["hours"], amount(row["cost"]),
                 shown(row["start"], venue.time), shown(row["end"], venue.time), row["client_order_id"],
             )
             for row in found
         ]  # fmt: skip
         _show("leases", columns, rows, "no leases")
-        if found:
-            venue.suggest("statement", "today", participant=participant)
+        if lease:
+            _tell(found[0])
+        elif found:
+            told = next((row for row in found if row["accesses"] or row["results"]), None)
+            words = ("leases", "--lease", told["lease_id"]) if told else ("statement", "today")
+            venue.suggest(*words, participant=participant)
+
+
+def _tell(lease: dict[str, Any]) -> None:
+    """What the sellers of a lease have told its buyer."""
+    for row in lease["accesses"]:
+        typer.echo(f"access, by {row['seller']}:\n{row['access']}")
+    for row in lease["results"]:
+        ended = "" if row["is_final"] else ", not the last word"
+        typer.echo(f"output, by {row['seller']}, exit code {row['exit_code']}{ended}:\n{row['output']}")
+    if not lease["accesses"] and not lease["results"]:
+        note("nothing has been told of it yet")
 
 
 def _chips(codes: Sequence[str]) -> str:

@@ -65,6 +65,7 @@ class Wanted:
     unbroken: Annotated[bool, _text("--unbroken", "It cannot be interrupted: only offers that take that (BB1).")] = False
     abandon: Annotated[bool, _text("--abandon", "When an hour fails, the later ones are given back (BB3).")] = False
     immediate: Annotated[bool, _text("--immediate", "Now or never: it does not wait.")] = False
+    work: Annotated[str | None, _text("--work", "One line that the seller's runner is to run; told to him alone.")] = None
     valid_until: Annotated[str | None, _text("--valid-until", "It waits no longer than this.")] = None
 
 
@@ -162,7 +163,7 @@ def changes_of(venue: Market, need: Wanted, cards: str | None = None, cards_opti
     }  # fmt: skip
     words = {
         "access_region": need.access, "lane": need.lane, "shape": need.shape, "data_region": need.data_region,
-        "slowest_class": need.slowest, "checkpoint": "none" if need.unbroken else None,
+        "slowest_class": need.slowest, "work": need.work, "checkpoint": "none" if need.unbroken else None,
         "on_break": "abandon" if need.abandon else None, "is_immediate": need.immediate or None,
         "chips": None if need.chips is None else [_chip(text) for text in need.chips.split(",") if text],
         "allowed_regions": None if need.regions is None else [text for text in need.regions.split(",") if text],

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from io import BytesIO
 from math import nan
@@ -72,6 +72,9 @@ def report(
     rivals_plot: Path | None = typer.Option(
         None, metavar="FILE.png", help="Also draw a run made with --rivals beside its rivals; replaces a PNG only."
     ),
+    failures_plot: Path | None = typer.Option(
+        None, metavar="FILE.png", help="Also draw what was not delivered, and the green share; replaces a PNG only."
+    ),
     live: bool = typer.Option(False, "--live", help="First fetch the report of a running exchange into DIR."),
     url: Url = None,
     key: Secret = None,
@@ -89,6 +92,7 @@ def report(
     check_day(day)
     check_plot(plot)
     check_plot(rivals_plot)
+    check_plot(failures_plot)
     if live:
         from exchange.cli.report_live import fetch
 
@@ -102,6 +106,8 @@ def report(
             content["plot"] = draw(results, plot)
         if rivals_plot is not None:
             content["rivals_plot"] = draw_beside_rivals(results, rivals_plot)
+        if failures_plot is not None:
+            content["failures_plot"] = draw_what_failed(results, failures_plot)
     except NotFound as error:
         fail(NOT_FOUND, str(error))
     except KeyError as error:
@@ -226,7 +232,7 @@ def show(console: Console, content: dict[str, Any]) -> None:
         )
     else:
         show_run(console, content)
-    for name in ("plot", "rivals_plot"):
+    for name in ("plot", "rivals_plot", "failures_plot"):
         if name in content:
             line(console, f"Chart: {content[name]}")
 
@@ -253,6 +259,12 @@ def show_run(console: Console, content: dict[str, Any]) -> None:
     table(console, title, national, [[row[name] for name in national] for row in prices["by_chip"]], names=1)
     show_unfilled(console, content["unfilled"])
     show_settlement(console, content["settlement"])
+    show_green(console, content["summary"].get("green", {}))
+    if content["summary"].get("failures", {}).get("obligations"):
+        from exchange.cli.report_failures import failure_rows
+
+        rows = failure_rows(content["summary"]["failures"], content["summary"]["green"])
+        table(console, "What was not delivered", ("", ""), rows, names=1, top=0)
     show_statements_place(console, content["folder"], content["statements"])
 
 
@@ -296,6 +308,15 @@ def show_settlement(console: Console, settlement: dict[str, Any]) -> None:
         ("damages nobody could pay", settlement["cut"]),
     ]
     table(console, "Settlement, yuan", ("", ""), rows, names=1, top=0)
+
+
+def show_green(console: Console, green: dict[str, Any]) -> None:
+    """Green share by region, greenest Wh first; nothing where nothing was green."""
+    if green.get("green_wh"):
+        regions = sorted(green["regions"].items(), key=lambda item: (-item[1]["green_wh"], -item[1]["load_wh"], item[0]))
+        rows = [["all", green], *regions]
+        cells = [[name, use["load_wh"], use["green_wh"], use["share"]] for name, use in rows]
+        table(console, "Green power", ("region", "used, Wh", "green, Wh", "share"), cells, names=1)
 
 
 def show_statements_place(console: Console, folder: str, statements: dict[str, Any]) -> None:
@@ -430,10 +451,23 @@ def draw_beside_rivals(results: Results, path: Path) -> str:
 
     if "rivals" not in results.summary:
         fail(NOT_FOUND, f"{results.folder} was run without --rivals: run `cpx replay --rivals ...`")
+    return _drawn(draw_rivals, results, path)
+
+
+def draw_what_failed(results: Results, path: Path) -> str:
+    """Writes the chart of `report_failures`; where it is."""
+    from exchange.cli.report_failures import draw_failures
+
+    if "failures" not in results.summary:
+        fail(NOT_FOUND, f"{results.folder} was made by an older cpx: run it again")
+    return _drawn(draw_failures, results, path)
+
+
+def _drawn(drawing: Callable[[Results, Path], str], results: Results, path: Path) -> str:
     try:
-        return draw_rivals(results, path)
+        return drawing(results, path)
     except ImportError:
-        fail(UNAVAILABLE, "--rivals-plot needs matplotlib (extra dev): `.venv/bin/pip install matplotlib`")
+        fail(UNAVAILABLE, "a chart needs matplotlib (extra dev): `.venv/bin/pip install matplotlib`")
     except OSError as error:
         fail(CANNOT_WRITE, f"the chart cannot be written: {error}")
 

@@ -233,7 +233,7 @@ def show_summary(summary: dict[str, Any], out: Path) -> None:
 
         console.print(rivals_table(summary["rivals"]))
     typer.echo(f"state hash {summary['state_hash']} · engine {summary['engine']} · {summary['wall_s']} s")
-    others = "prices.csv, outcomes.csv, unfilled.csv, settlement.csv, statements/, ledger.beancount"
+    others = "prices.csv, outcomes.csv, settlement.csv, failures.csv, statements/, ledger.beancount"
     typer.echo(f"\nLook at   {out / 'trades.csv'}, {others}")
     typer.echo(f"Read      ./cpx report {out}")
     typer.echo(f"Check     ./cpx verify {out}")

@@ -29,6 +29,7 @@ command = typer.Typer(add_completion=False)
 
 DEFAULT_FOLDER, DEMO_FOLDER = "cpx-data", "cpx-serve-demo"
 DEFAULT_PORT = 8787
+DEMO_PROGRAMS = ("python3",)  # what work of tasks may run on a demo of this machine alone
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -229,9 +230,15 @@ def _start_crowd(exchange: Exchange, plan: Plan, url: str, is_wanted: Callable[[
 
     environment = {**os.environ, "CPX_URL": url, "CPX_KEY": exchange.operator_key()}
     arguments = ["--seed", str(plan.seed), "--folder", str(plan.settings.folder)]
+    arguments += [word for name in _programs(plan) for word in ("--program", name)]
     watch = CrowdWatch([sys.executable, "-m", "exchange.replay.crowd", *arguments], environment, is_wanted)
     watch.start()
     return watch
+
+
+def _programs(plan: Plan) -> tuple[str, ...]:
+    """What the demo's providers run of the work that comes with tasks: nothing where others than this machine reach it."""
+    return DEMO_PROGRAMS if plan.demo and plan.host in LOOPBACK else ()
 
 
 def _tell(exchange: Exchange, plan: Plan, url: str) -> None:
@@ -247,6 +254,8 @@ def _tell(exchange: Exchange, plan: Plan, url: str) -> None:
     typer.echo(f"operator's key in {key_file}; journal and database in {plan.settings.folder}")
     for line in exchange.notes:
         note(line)
+    if programs := _programs(plan):
+        typer.echo(f"work of tasks is run here, as you: {', '.join(programs)} (./cpx buy … --work \"python3 -c 'print(6*7)'\")")
     typer.echo("\nTry, in another terminal:")
     typer.echo(f"  export CPX_URL={url} CPX_KEY=$(cat {shlex.quote(str(key_file.absolute()))})")
     typer.echo("  ./cpx instruments")

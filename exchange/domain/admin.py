@@ -22,7 +22,9 @@ from exchange.domain.commands import (
     Withdraw,
 )
 from exchange.domain.events import Acknowledged
+from exchange.domain.green import forget_past as close_certificates
 from exchange.domain.instrument import LATENCY_CLASSES, MAX_FAMILIES, PERIOD_ZERO_NS, POWERS, Family
+from exchange.domain.meters import find_silent
 from exchange.domain.placing import forget_emergency_books, list_periods, release_blocks
 from exchange.domain.power import forget_past
 from exchange.domain.reasons import Refusal, VenueReason
@@ -63,6 +65,8 @@ def set_venue(v: Venue, command: SetVenue) -> None:
     _setting(0 < c.max_task_lots <= 10**9, "max_task_lots is 1 to 10^9")
     _setting(0 < len(c.name) <= 100 and 0 < len(c.time_zone) <= 60, "name and time zone are needed")
     _setting(c.idempotency_retention_ns >= NS_PER_HOUR, "idempotency_retention_ns is at least one hour")
+    is_fix_sound = 0 < c.fix_min_lots <= 10**9 and 0 <= c.fix_half_spread_ppm < PPM
+    _setting(is_fix_sound, "fix_min_lots is 1 to 10^9, fix_half_spread_ppm 0 to 999,999")
     v.configure(c)
     events = v.core_do(
         Op.SET_GRID, price=PERIOD_ZERO_NS, aux=v.periods.period_ns, expiry_ns=v.periods.gate_ns, qty=c.max_waiting_per_firm,
@@ -305,5 +309,7 @@ def advance(v: Venue, command: AdvanceTime) -> None:
     forget_emergency_books(v)
     release_blocks(v, before_ns)
     forget_past(v, before_ns)
+    close_certificates(v, before_ns)
+    find_silent(v)
     list_periods(v)
     drain(v)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exchange.domain import fills, money
+from exchange.domain import fills, green, money, repairs
 from exchange.domain.events import OfferEnded, OrderChanged, Traded
 from exchange.domain.instrument import book_id, capacity_group, split_book
 from exchange.domain.state import Obligation, Offer, Reading
@@ -56,21 +56,22 @@ def absorb(v: Venue, events: list[Event]) -> None:
         kind = event.kind
         if kind == Kind.TRADE:
             if event.flags & EventFlag.TAKE:
-                fill = fill or fills.begin(v, events, place)
+                fill = fill or _begin(v, events, place)
             _absorb_trade(v, event, events[place + 1], fill)
         elif kind == Kind.DATA_MOVED:
-            fill = fill or fills.begin(v, events, place)
-            fills.move_data(v, fill, event)
+            fill = fill or _begin(v, events, place)
+            fills.move_data(v, fill.deal, event)
         elif kind == Kind.TASK_FILLED:
             assert fill is not None, event
-            fills.finish(v, fill, event)
+            _finish(v, fill, event)
             fill = None
         elif kind in (Kind.CANCELED, Kind.EXPIRED):
             _absorb_end(v, event)
         elif kind == Kind.BLOCK_CLOSED:
             _close_block(v, event.order_id)
         elif kind == Kind.TASK_WAITING:
-            fills.wait(v, event)
+            if event.order_id in v.state.tasks:  # of a repair `buy_in` tells it
+                fills.wait(v, event)
         elif kind == Kind.TASK_STEPPED:
             fills.step(v, event)
         elif kind == Kind.BOOK_CLOSED:
@@ -79,7 +80,19 @@ def absorb(v: Venue, events: list[Event]) -> None:
             raise AssertionError(event)
 
 
-def _absorb_trade(v: Venue, trade: Event, posted: Event, fill: fills.Fill | None) -> None:
+def _begin(v: Venue, events: list[Event], place: int) -> fills.Fill | repairs.RepairFill:
+    is_repair = events[place].order_id in v.state.repairs
+    return repairs.begin(v, events, place) if is_repair else fills.begin(v, events, place)
+
+
+def _finish(v: Venue, fill: fills.Fill | repairs.RepairFill, event: Event) -> None:
+    if isinstance(fill, repairs.RepairFill):
+        repairs.finish(v, fill, event)
+    else:
+        fills.finish(v, fill, event)
+
+
+def _absorb_trade(v: Venue, trade: Event, posted: Event, fill: fills.Fill | repairs.RepairFill | None) -> None:
     """One trade of the core: the ask shrinks, money has been posted, an obligation is made."""
     assert posted.kind == Kind.POSTED
     is_block = bool(trade.flags & EventFlag.BLOCK)
@@ -91,6 +104,7 @@ def _absorb_trade(v: Venue, trade: Event, posted: Event, fill: fills.Fill | None
     ask = offer.open[period]
     ask.lots -= trade.qty
     money.shrink_entry_margin(v, offer, period, ask)
+    green_wh = green.sell(v, offer, period, ask)
     if ask.lots == 0:
         end_ask(v, offer, period)
     deal = fill.deal if fill else v.deal_of_bid(posted.order_id)
@@ -98,7 +112,10 @@ def _absorb_trade(v: Venue, trade: Event, posted: Event, fill: fills.Fill | None
     money.booked(v, (buyer, money.HELD), (buyer, money.ESCROW), posted.qty, "trade", reference)
     money.booked(v, (buyer, money.HELD), (buyer, money.ESCROW), posted.price, "fee", reference)
     money.booked(v, (buyer, money.HELD), (buyer, money.CASH), posted.leaves, "hold_free", reference)
-    make_obligation(v, deal, offer, period, trade.qty, trade.price, posted.qty, posted.price, is_block)
+    make_obligation(v, deal, offer, period, trade.qty, trade.price, posted.qty, posted.price, is_block, green_wh)
+    if isinstance(fill, repairs.RepairFill):
+        fill.add(v, posted)
+        return
     if fill:
         fill.add(offer.site, offer.family, period, is_block, trade, posted)
         return
@@ -108,8 +125,9 @@ def _absorb_trade(v: Venue, trade: Event, posted: Event, fill: fills.Fill | None
 
 
 def make_obligation(
-    v: Venue, deal, offer: Offer, period: int, lots: int, price_ticks: int, cost: int, fee: int, is_block: bool = False
-) -> None:
+    v: Venue, deal, offer: Offer, period: int, lots: int, price_ticks: int, cost: int, fee: int, is_block: bool = False,
+    green_wh: int = 0,
+) -> None:  # fmt: skip
     """Records what the seller owes now, secures it (HM5) and reports the trade; is_block = outside the books (MB1)."""
     state = v.state
     number = v.take_number()
@@ -123,6 +141,8 @@ def make_obligation(
         on_break=deal.on_break, last_period=deal.last_period or period, fix_at_trade_micro=fix_micro,
         lease_lots=deal.lease_lots or lots, lease_moving_micro=deal.lease_moving_micro if deal.lease_lots else moving,
         is_standby=offer.standby and deal.lane == "emergency", reading=Reading(),
+        green_wh=green_wh, made_ns=state.now_ns, heartbeat_s=state.sites[offer.site].heartbeat_s,
+        task=deal.task, client_id=deal.client_id, instead_of=deal.instead_of, is_cover=deal.is_cover,
     )  # fmt: skip
     state.obligations[number] = obligation
     v.index_obligation(obligation)
@@ -151,7 +171,9 @@ def _close_block(v: Venue, block_id: int) -> None:
 
 
 def _absorb_end(v: Venue, event: Event) -> None:
-    if event.flags & EventFlag.TASK:
+    if event.flags & EventFlag.TASK and event.order_id in v.state.repairs:
+        repairs.end(v, event, "gate" if event.kind == Kind.EXPIRED else "stopped")
+    elif event.flags & EventFlag.TASK:
         fills.end(v, event)
     elif event.flags & EventFlag.BLOCK:
         close_ask(v, v.block_owner[event.order_id], split_book(event.book)[1], "gate")
@@ -181,5 +203,6 @@ def close_ask(v: Venue, offer_number: int, period: int, reason: str) -> None:
     ask = offer.open[period]
     lots, ask.lots = ask.lots, 0
     money.shrink_entry_margin(v, offer, period, ask)
+    green.pledge(v, offer, period, ask)
     v.emit(OfferEnded(offer.participant, offer.offer_id, v.periods.start(period), lots, reason))
     end_ask(v, offer, period)

@@ -7,6 +7,10 @@ text is "". `COMMAND_TYPES` gives each its number in the journal; a number is ne
 
 from dataclasses import dataclass
 
+from exchange.domain.commands_delivery import DeclareFailure, GiveAccess, ProbeReading, ReturnResult, SetMeter
+from exchange.domain.commands_green import IssueCertificates
+from exchange.domain.commands_settlement import AdjustTrade, BustTrade, BuyIn, OrderCurtailment
+
 
 @dataclass(frozen=True, slots=True)
 class AdvanceTime:
@@ -36,6 +40,9 @@ class SetVenue:
     max_waiting_per_chip: int = 4096  # RT8
     max_task_lots: int = 1_000_000
     idempotency_retention_ns: int = 7 * 86_400 * 1_000_000_000
+    green_needs_certificates: bool = False  # offers of green families pledge certificates
+    fix_min_lots: int = 30  # DI4: lots, counted after the cap, that grades A and B need
+    fix_half_spread_ppm: int = 10_000  # DI4: a fix by the ask is this much below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +302,7 @@ class Task:
     steps: tuple[TaskStep, ...] = ()  # economy; the first at 0, the last with the task's own limit
     is_immediate: bool = False  # now or never: it does not wait
     slowest_class: str = ""  # latency class; "" = any
+    work: str = ""  # a command line for the provider's runner, told to the seller alone; "" = none
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +368,8 @@ class SubmitReading:
     participant: str
     obligation_id: int
     number: int
-    delivered_lots: int
+    delivered_lots: int  # at a site with heartbeats: those that have run without a break so far
+    signature: str = ""  # Ed25519, 128 hex digits, over `signed.reading_text` of the protocol; the doors verify it
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,4 +423,6 @@ COMMAND_TYPES = {
     15: SubmitTask, 16: CancelTask, 17: PlaceOrder, 18: AmendOrder, 19: CancelOrder, 20: SubmitReading,
     21: DisputeReading, 22: AnnounceOutage, 23: SetFix, 24: SettlePeriod, 25: CountersignReading, 26: AmendTask,
     27: AllowEmergency, 28: SetPowerPrices,
+    33: SetMeter, 34: GiveAccess, 35: ReturnResult, 36: ProbeReading, 38: DeclareFailure,
+    37: IssueCertificates, 29: BuyIn, 30: OrderCurtailment, 31: BustTrade, 32: AdjustTrade,
 }  # fmt: skip

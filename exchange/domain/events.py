@@ -274,6 +274,8 @@ class Settled:
     damages_micro: int
     damages_cut_micro: int  # owed but not covered by any layer (HM6)
     made_up_lots: int = 0  # BB2: of these lots, delivered in a later period instead; their money stays in escrow
+    load_wh: int = 0  # what the delivered lots used, by the watts of their chip
+    green_wh: int = 0  # certificates retired for it
 
 
 @dataclass(frozen=True, slots=True)

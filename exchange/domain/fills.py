@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from exchange.domain import money
+from exchange.domain import leases, money
 from exchange.domain.events import (
     Explanation,
     FilledPart,
@@ -42,6 +42,9 @@ class Deal:
     lease_moving_micro: int = 0
     tariff: int = 0  # 0 = the one in force
     lane: str = "standard"
+    task: int = 0  # the core's number of the task whose terms a buy-in must know; 0 = a plain bid
+    instead_of: int = 0
+    is_cover: bool = False
 
     def take_moving(self) -> int:
         """The cost of moving the data, once."""
@@ -64,6 +67,7 @@ class Fill:
     entry: TaskEntry
     deal: Deal
     moving_micro: int
+    first_number: int  # what it makes is numbered from here on
     fee_micro: int = 0
     first: tuple[int, int] | None = None  # (period, family) of the first leg in the earliest period
     bought: dict[tuple[str, int, bool], dict[int, Bought]] = field(default_factory=dict)  # (site, family, is_block) -> period
@@ -93,21 +97,22 @@ def begin(v: Venue, events: Sequence[Event], place: int) -> Fill:
     is_lease = task.shape != "bulk"  # the card-hours of a bulk task stand alone
     deal = Deal(
         task.participant, task.client_order_id, reference_of(entry), entry.number if is_lease else 0, task.checkpoint,
-        task.on_break, v.periods.at(task.deadline_ns) - 1, moving, done.qty, moving, entry.tariff, task.lane,
+        task.on_break, v.periods.at(task.deadline_ns) - 1, moving, done.qty, moving, entry.tariff, task.lane, entry.number,
     )  # fmt: skip
-    return Fill(entry, deal, moving)
+    v.state.terms[entry.number] = task
+    return Fill(entry, deal, moving, v.state.next_number)
 
 
-def move_data(v: Venue, fill: Fill, event: Event) -> None:
+def move_data(v: Venue, deal: Deal, event: Event) -> None:
     """The cost of moving the data goes into escrow with the purchase."""
-    who = fill.deal.buyer
-    money.booked(v, (who, money.HELD), (who, money.ESCROW), event.qty, "moving", fill.deal.reference)
+    money.booked(v, (deal.buyer, money.HELD), (deal.buyer, money.ESCROW), event.qty, "moving", deal.reference)
 
 
 def finish(v: Venue, fill: Fill, event: Event) -> None:
     """The end of a fill: what the task need not hold any more is free, and what was bought is told."""
     entry, task, who = fill.entry, fill.entry.task, fill.deal.buyer
     money.booked(v, (who, money.HELD), (who, money.CASH), event.contra_leaves, "hold_free", fill.deal.reference)
+    bought = [number for number in range(fill.first_number, v.state.next_number) if number in v.state.obligations]
     is_complete = event.leaves == 0
     if is_complete:
         v.forget_task(entry)
@@ -121,6 +126,7 @@ def finish(v: Venue, fill: Fill, event: Event) -> None:
         event.price, fill.moving_micro, fill.fee_micro, v.state.now_ns - entry.entered_ns, is_complete,
         parts_of(v, fill.bought),
     ))  # fmt: skip
+    leases.dispatch(v, bought, task)
 
 
 def parts_of(v: Venue, bought: dict[tuple[str, int, bool], dict[int, Bought]]) -> tuple[FilledPart, ...]:

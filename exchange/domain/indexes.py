@@ -6,8 +6,9 @@ from typing import Any
 
 from exchange.domain.commands import Task
 from exchange.domain.fills import Deal
-from exchange.domain.instrument import book_id
-from exchange.domain.state import Bid, Obligation, Offer, State, TaskEntry
+from exchange.domain.instrument import Periods, book_id
+from exchange.domain.meters import watch
+from exchange.domain.state import Bid, LeaseNote, Obligation, Offer, Repair, State, TaskEntry
 
 
 class Indexes:
@@ -15,6 +16,7 @@ class Indexes:
 
     state: State
     core: Any  # either engine: they have one interface
+    periods: Periods  # as soon as there are settings
 
     def rebuild_indexes(self) -> None:
         """Everything from the state alone."""
@@ -33,11 +35,22 @@ class Indexes:
         self.bid_ids = {(bid.participant, bid.client_order_id): bid.order_id for bid in state.bids.values()}
         self.obligations_of_period: dict[int, set[int]] = {}
         self.obligations_of_lease: dict[int, set[int]] = {}
+        self.lease_keys: dict[int, int] = {}  # first obligation -> Obligation.lease, where there is a note
+        self.leases_of_seller: dict[str, set[int]] = {}  # first obligations of noted leases
+        self.ended_leases: set[int] = set()  # by the command at hand: `leases.forget`
+        self.watched: list[tuple[int, int]] = []  # heap of (when its meter may be silent, obligation): `meters`
+        for lease in sorted(state.leases):
+            self.index_lease(lease, state.leases[lease])
+        self.obligations_of_task: dict[int, int] = {}  # the core's number -> how many are unsettled
+        self.ended_tasks: set[int] = set()  # by the command at hand: `forget_terms`
         for obligation in state.obligations.values():
             self.index_obligation(obligation)
         self._clear_tasks()
         for number in sorted(state.tasks):
             self._index_task(state.tasks[number])
+        self.repair_of: dict[int, int] = {}  # obligation -> the repair that waits for it
+        for repair in state.repairs.values():
+            self._index_repair(repair, 1)
 
     # --- offers ---
 
@@ -113,6 +126,10 @@ class Indexes:
         """A new obligation."""
         self.obligations_of_period.setdefault(obligation.period, set()).add(obligation.number)
         self.obligations_of_lease.setdefault(obligation.lease, set()).add(obligation.number)
+        if obligation.task:
+            self.obligations_of_task[obligation.task] = self.obligations_of_task.get(obligation.task, 0) + 1
+        if obligation.heartbeat_s:
+            watch(self.watched, self.periods, obligation)
 
     def forget_obligation(self, obligation: Obligation) -> None:
         """A settled obligation."""
@@ -121,6 +138,33 @@ class Indexes:
             index[key].discard(obligation.number)
             if not index[key]:
                 del index[key]
+        if obligation.lease not in self.obligations_of_lease and obligation.lease in self.state.leases:
+            self.ended_leases.add(obligation.lease)
+        self.state.failing.pop(obligation.number, None)
+        if obligation.task:
+            self.obligations_of_task[obligation.task] -= 1
+            if not self.obligations_of_task[obligation.task]:
+                del self.obligations_of_task[obligation.task]
+                self.ended_tasks.add(obligation.task)
+
+    def index_lease(self, lease: int, note: LeaseNote) -> None:
+        """A lease of which something is noted, or whose note has a seller more."""
+        self.lease_keys[note.first] = lease
+        for seller in note.sellers:
+            self.leases_of_seller.setdefault(seller, set()).add(note.first)
+
+    def forget_lease(self, lease: int, note: LeaseNote) -> None:
+        """A lease of which nothing is owed any more."""
+        assert self.lease_keys.pop(note.first) == lease
+        for seller in note.sellers:
+            self.leases_of_seller[seller].discard(note.first)
+
+    def lease_of_reference(self, reference: str) -> int:
+        """Obligation.lease of a lease as it is named on the wire, by its first obligation; 0 where there is none."""
+        if not (reference.isascii() and reference.isdigit() and len(reference) < 17):
+            return 0
+        first = int(reference)
+        return self.lease_keys.get(first) or (-first if -first in self.obligations_of_lease else 0)
 
     def obligations_of_seller(self, seller: str) -> list[Obligation]:
         """Open obligations of a provider by number."""
@@ -163,3 +207,32 @@ class Indexes:
         """RT8: per firm, and per first chip."""
         self.waiting_of_firm[self.state.participants[task.participant].firm] += by
         self.waiting_of_chip[task.chips[0].chip] += by
+
+    def forget_terms(self) -> None:
+        """Drops the terms of tasks of which a command has settled the last that they had bought."""
+        for number in self.ended_tasks:
+            if number not in self.obligations_of_task:
+                self.state.terms.pop(number, None)
+        self.ended_tasks.clear()
+
+    # --- waiting buy-ins ---
+
+    def add_repair(self, repair: Repair) -> None:
+        """A buy-in that enters the core."""
+        self.state.repairs[repair.number] = repair
+        self._index_repair(repair, 1)
+
+    def forget_repair(self, repair: Repair) -> None:
+        """A buy-in that has ended."""
+        del self.state.repairs[repair.number]
+        self._index_repair(repair, -1)
+
+    def _index_repair(self, repair: Repair, by: int) -> None:
+        """RT8: the core counts it among the tasks of the buyer's firm, and of the chip that failed."""
+        due = self.state.obligations[repair.obligation]
+        if by > 0:
+            self.repair_of[due.number] = repair.number
+        else:
+            del self.repair_of[due.number]
+        self.waiting_of_firm[self.state.participants[due.buyer].firm] += by
+        self.waiting_of_chip[self.state.families[due.family - 1].chip] += by

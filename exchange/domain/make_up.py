@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from exchange.domain import money
+from exchange.domain import green, leases, money
 from exchange.domain.books import adjust_sold, ensure_book, ensure_capacity
 from exchange.domain.delivery import accepted_lots
 from exchange.domain.events import MadeUp
+from exchange.domain.outages import is_out
+from exchange.domain.repairs import close
 from exchange.domain.settlement import Line
 from exchange.domain.state import Obligation, Reading
 
@@ -34,12 +36,34 @@ def find(v: Venue, period: int) -> dict[int, Cure]:
     for number in sorted(v.obligations_of_period.get(period, ())):
         due = v.state.obligations[number]
         failed = due.lots - accepted_lots(due)
-        is_whole = due.cost_micro == due.lots * due.price_ticks * v.value_micro  # EM2: twelfths of a period are not made up
-        if failed and is_whole and due.checkpoint == "hourly" and due.on_break == "continue":
+        if failed and _is_curable(v, due):
             later = _take_period(v, due, failed)
             if later is not None:
                 cures[number] = Cure(later, failed)
     return cures
+
+
+def _is_curable(v: Venue, due: Obligation) -> bool:
+    is_whole = due.cost_micro == due.lots * due.price_ticks * v.value_micro  # EM2: twelfths of a period are not made up
+    return is_whole and due.checkpoint == "hourly" and due.on_break == "continue"
+
+
+def whole_period(v: Venue, due: Obligation) -> int | None:
+    """A later period for all lots of an obligation that will not be delivered; its capacity is taken already."""
+    return _take_period(v, due, due.lots) if _is_curable(v, due) else None
+
+
+def move(v: Venue, due: Obligation, period: int) -> None:
+    """An obligation that will not be delivered goes to a later period as it is, before anything of it is settled."""
+    line = Line(
+        due.number, "made_up", 0, 0, 0, 0, 0, 0, 0, due.lots, carried_cost_micro=due.cost_micro,
+        carried_fee_micro=due.fee_micro,
+    )  # fmt: skip
+    number = v.state.next_number
+    moving, due.cost_micro, due.fee_micro, due.moving_micro = due.moving_micro, 0, 0, 0
+    close(v, due, "made_up")
+    carry(v, due, line, period)
+    v.state.obligations[number].moving_micro = moving
 
 
 def _take_period(v: Venue, due: Obligation, lots: int) -> int | None:
@@ -48,18 +72,14 @@ def _take_period(v: Venue, due: Obligation, lots: int) -> int | None:
     chip, site = v.state.families[due.family - 1].chip, v.state.sites[due.site]
     for period in range(first, min(due.last_period + 1, v.state.listed_end)):
         attested, open_lots, sold = v.capacity_of(site, chip, period)
-        if attested - open_lots - sold < lots or _is_out(v, site, period):
+        if attested - open_lots - sold < lots or is_out(v, site, period) or not green.can_carry(v, due, period, lots):
             continue
         ensure_book(v, due.family, period)
         ensure_capacity(v, due.site, chip, period)
         if adjust_sold(v, due, chip, period, lots):
+            green.carry(v, due, period, lots)
             return period
     return None
-
-
-def _is_out(v: Venue, site, period: int) -> bool:
-    start, end = v.periods.start(period), v.periods.start(period + 1)
-    return any(outage.start_ns < end and start < outage.end_ns for outage in site.outages)
 
 
 def carry(v: Venue, due: Obligation, line: Line, period: int) -> None:
@@ -68,10 +88,12 @@ def carry(v: Venue, due: Obligation, line: Line, period: int) -> None:
     made_up = replace(
         due, number=number, lease=due.lease if due.lease > 0 else -number, period=period, lots=line.made_up_lots,
         cost_micro=line.carried_cost_micro, fee_micro=line.carried_fee_micro, moving_micro=0, margin_micro=0,
-        instead_of=due.number, reading=Reading(),
+        instead_of=due.number, reading=Reading(), green_wh=green.need_wh(v, due.family, line.made_up_lots),
+        is_bought_in=False, is_cover=False, cover_ref_micro=0,
     )  # fmt: skip
     v.state.obligations[number] = made_up
     v.index_obligation(made_up)
     money.mark_obligation(v, made_up, money.known_fix(v, made_up.family, v.book_of(made_up)))
     instrument = v.instrument_code(made_up.family, period)
     v.emit(MadeUp(number, due.number, due.buyer, due.seller, instrument, v.periods.start(period), made_up.lots))
+    leases.follow(v, made_up, due)

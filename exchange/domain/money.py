@@ -15,12 +15,14 @@ from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Ask, Obligation, Offer
 from exchange.domain.units import PPM, div_ceil, div_floor, format_micro
 from matching_core.enums import Bucket, Kind, Op
+from matching_core.records import COMMAND, RECORD_SIZE
 
 if TYPE_CHECKING:
     from exchange.domain.venue import Venue
 
 BUCKET_NAMES = {bucket: bucket.name.lower() for bucket in Bucket}
 CASH, HELD, ESCROW, MARGIN, BOND = Bucket
+_KIND_AT, _TRANSFERRED = 8, bytes((Kind.TRANSFERRED,))  # in a record of an event
 
 
 def balance(v: Venue, name: str, bucket: Bucket) -> int:
@@ -39,6 +41,31 @@ def move(v: Venue, source: tuple[str, Bucket], target: tuple[str, Bucket], amoun
     )  # fmt: skip
     assert events[0].kind == Kind.TRANSFERRED, (source, target, amount, kind, events)
     booked(v, source, target, amount, kind, reference)
+
+
+class Moves:
+    """Moves of one command that the core makes together, in order, when `make` is called; their reports come at once."""
+
+    def __init__(self, v: Venue) -> None:
+        self._v = v
+        self._records: list[bytes] = []
+
+    def move(self, source: tuple[str, Bucket], target: tuple[str, Bucket], amount: int, kind: str, reference: str) -> None:
+        """As `move`."""
+        if amount == 0 or source == target:
+            return
+        numbers = self._v.account_numbers
+        self._records.append(COMMAND.pack(
+            Op.TRANSFER, source[1], target[1], 0, 0, 0, 0, numbers[target[0]], numbers[source[0]], 0, 0, amount, 0, 0, 0,
+        ))  # fmt: skip
+        booked(self._v, source, target, amount, kind, reference)
+
+    def make(self) -> None:
+        """The core does what was asked for since the last time."""
+        if self._records:
+            kinds = bytes(self._v.core_batch(b"".join(self._records)))[_KIND_AT::RECORD_SIZE]
+            assert kinds == _TRANSFERRED * len(self._records), kinds
+            self._records.clear()
 
 
 def booked(v: Venue, source: tuple[str, Bucket], target: tuple[str, Bucket], amount: int, kind: str, reference: str) -> None:
@@ -153,6 +180,8 @@ def secure_changes(v: Venue, offer: Offer, wanted: dict[int, tuple[int, int]]) -
 
 def mark_obligation(v: Venue, obligation: Obligation, fix_micro: int) -> int:
     """Brings the margin of an obligation to what HM5 asks; what is missing is returned and stops the seller's new sales."""
+    if obligation.number in v.repair_of:
+        return 0  # a part of it is lent to a buy-in that waits
     seller = v.state.participants[obligation.seller]
     need = sold_margin(v, obligation, fix_micro) - obligation.margin_micro
     who, reference = obligation.seller, f"obligation:{obligation.number}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exchange.domain import money
+from exchange.domain import green, money
 from exchange.domain.commands import AmendOffer, PlaceOffer, WithdrawOffer
 from exchange.domain.events import Acknowledged, OfferPlaced
 from exchange.domain.placing import (
@@ -215,6 +215,7 @@ def _check_placeable(v: Venue, offer: Offer, listed: range) -> None:
     for period in priced:
         attested, open_lots, sold = v.capacity_of(site, chip, period)
         _require_capacity(v, attested - open_lots - sold, offer.lots, period)
+        green.require(v, offer, period, offer.lots)
         if not offer.is_block and len(v.site_asks(offer.site, offer.family, period)) >= MAX_SELLS_PER_BOOK:
             raise Refusal(
                 VenueReason.TOO_MANY_SELLS, f"{MAX_SELLS_PER_BOOK} asks of this site are live in {v.periods.code(period)}",
@@ -303,4 +304,5 @@ def _check_amended(v: Venue, offer: Offer, lots: int, wanted: dict[int, tuple[in
         attested, open_lots, sold = v.capacity_of(site, chip, period)
         if ticks:
             _require_capacity(v, attested - open_lots - sold + offer.open[period].lots, lots, period)
+            green.require(v, offer, period, lots)
     _check_beside(v, offer, lots)

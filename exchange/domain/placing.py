@@ -10,10 +10,11 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
-from exchange.domain import money
+from exchange.domain import green, money
 from exchange.domain.books import absorb, close_ask, ensure_book, ensure_capacity
 from exchange.domain.events import OfferSkipped
 from exchange.domain.instrument import book_id, split_book
+from exchange.domain.outages import is_curtailed
 from exchange.domain.state import Ask, Offer
 from exchange.domain.units import NS_PER_MINUTE, div_ceil
 from matching_core.enums import FixGrade, Kind, Op, OrderFlag, Side, StpMode, TimeInForce
@@ -105,9 +106,14 @@ def place_period(v: Venue, offer: Offer, period: int, lots: int, ticks: int) -> 
     """One period of an offer: margin, then the ask (which may trade with displayed bids, RT4) or the block's residue."""
     if v.state.participants[offer.participant].is_stopped:
         return _skip(v, offer, period, "SALES_STOPPED")
+    if v.state.curtailments and is_curtailed(v, v.state.sites[offer.site], period):
+        return _skip(v, offer, period, "CURTAILED")
+    if not green.covers(v, offer, period, lots):
+        return _skip(v, offer, period, "CERTIFICATES")
     ask = Ask(lots, 0, ticks)
     if not money.lock_entry_margin(v, offer, period, ask):
         return _skip(v, offer, period, "INSUFFICIENT_FUNDS")
+    green.pledge(v, offer, period, ask)
     offer.open[period] = ask
     ensure_book(v, offer.family, period)
     ensure_capacity(v, offer.site, v.state.families[offer.family - 1].chip, period)
@@ -136,6 +142,7 @@ def _undo(v: Venue, offer: Offer, period: int, reason: str) -> None:
     ask = offer.open.pop(period)
     ask.lots = 0
     money.shrink_entry_margin(v, offer, period, ask)
+    green.pledge(v, offer, period, ask)
     _skip(v, offer, period, reason)
 
 
@@ -313,6 +320,7 @@ def change_open(v: Venue, offer: Offer, wanted: dict[int, tuple[int, int]]) -> N
 def _change_period(v: Venue, offer: Offer, period: int, lots: int, ticks: int) -> None:
     ask = offer.open[period]
     ask.lots, ask.price_ticks = lots, ticks
+    green.pledge(v, offer, period, ask)
     if not ask.order_id:
         changed = set_residue(v, offer, period, lots, ticks)
         assert changed.kind == Kind.BLOCK_CHANGED, changed

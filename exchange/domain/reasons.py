@@ -46,6 +46,8 @@ class VenueReason(IntEnum):
     INVALID_BUDGET = 36
     VENUE_FULL = 37  # as many orders rest as the core was made for
     TOO_MANY_KEYS = 38  # as many client ids and idempotency keys of one participant are remembered as may be
+    CERTIFICATES = 39  # green offers need certificates, and too few are free
+    UNSIGNED_READING = 40  # the site's meter signs its readings, and this one has no signature
 
 
 class TaskReason(IntEnum):

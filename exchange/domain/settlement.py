@@ -4,12 +4,12 @@ Amounts are micro-yuan. Nothing here knows the venue: `settle_run` gathers the i
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from exchange.domain.units import PPM, div_ceil, div_floor
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """One obligation of a lease. accepted_lots is what counts as delivered (RD1); None = its period is still ahead.
 
     cost_micro is lots x price_per_lot, but less where only twelfths of a running period were bought (EM2): what is owed
@@ -30,10 +30,11 @@ class Due:
     made_up_lots: int = 0  # BB2: of the failed ones, delivered in a later period instead
     seller: str = ""  # a spread block has two sites, of one seller or of two
     site: str = ""
+    lease_lots: int = 0  # BB4, of a cover, which has a size of its own; 0 = that of the lease
+    lease_moving_micro: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """What is not settled yet of one block (or one plain trade), in order of period and number."""
 
     number: int
@@ -45,8 +46,7 @@ class Lease:
     moving_micro: int  # moving the data for the whole lease
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """What one obligation comes to. paid + fee + moving + refund + carried = what lay in escrow for it."""
 
     obligation: int
@@ -94,6 +94,11 @@ def settle(lease: Lease) -> list[Line]:
 
     A block without checkpoints is decided when it breaks or with its last period: until then everything stays in escrow.
     """
+    if all(is_whole(due, lease.period) for due in lease.dues):
+        return [
+            Line(due.number, "delivered", due.lots, 0, due.cost_micro, due.fee_micro, due.moving_micro, 0, 0)
+            for due in lease.dues
+        ]
     lost = lost_lots(lease)
     last_period = max(due.period for due in lease.dues)
     if not lost and lease.checkpoint == "none" and lease.period < last_period:
@@ -106,6 +111,11 @@ def settle(lease: Lease) -> list[Line]:
     return lines
 
 
+def is_whole(due: Due, period: int) -> bool:
+    """Whether an obligation of the period that is being settled was delivered in full: all in escrow for it is paid."""
+    return due.accepted_lots == due.lots and due.period == period and not due.made_up_lots
+
+
 def _line(due: Due, lost: int, lease: Lease) -> Line:
     kept = due.lots - lost - due.made_up_lots
     paid = div_floor(due.cost_micro * kept, due.lots)
@@ -113,7 +123,8 @@ def _line(due: Due, lost: int, lease: Lease) -> Line:
     fee = div_floor(due.fee_micro * kept, due.lots)
     carried_fee = div_floor(due.fee_micro * (kept + due.made_up_lots), due.lots) - fee
     refund = due.cost_micro - paid - carried + due.fee_micro - fee - carried_fee
-    damages = _damages(due, lost) + div_floor(lease.moving_micro * lost, lease.lots)
+    size, moving = (due.lease_lots, due.lease_moving_micro) if due.lease_lots else (lease.lots, lease.moving_micro)
+    damages = _damages(due, lost) + div_floor(moving * lost, size)
     return Line(
         due.number, _status(due, lost), due.accepted_lots or 0, lost, paid, fee, due.moving_micro, refund, damages,
         due.made_up_lots, carried, carried_fee,
@@ -159,27 +170,42 @@ def waterfall(
 ) -> list[Cover]:
     """HM6 for one run: claims (provider, lease, damages owed) in order, margins by lease and provider; covers in order.
 
-    A claim draws on its lease's margin, then the provider's pay of this run, then his bond; what is left of all
-    claims shares the fund pro rata, rounded down, and the rest is cut.
+    A claim draws on its lease's margin; what is left of a provider's claims shares his pay of this run, then his bond, pro
+    rata; what is left of all claims shares the fund pro rata, rounded down, and the rest is cut: so a cut is pro rata too.
     """
     margin_left = dict(margins)
-    purses = {name: [item.payout_micro, item.bond_micro] for name, item in sources.items()}
-    drawn = []
+    drawn, open_of = [], dict.fromkeys(sources, 0)
     for provider, lease, owed in claims:
         margin = min(owed, margin_left[lease, provider])
         margin_left[lease, provider] -= margin
-        payout = min(owed - margin, purses[provider][0])
-        purses[provider][0] -= payout
-        bond = min(owed - margin - payout, purses[provider][1])
-        purses[provider][1] -= bond
-        drawn.append((margin, payout, bond, owed - margin - payout - bond))
-    open_total = sum(rest for *_, rest in drawn)
+        drawn.append((provider, margin, owed - margin))
+        open_of[provider] += owed - margin
+    pay, bond_of = ({who: getattr(item, name) for who, item in sources.items()} for name in ("payout_micro", "bond_micro"))
+    payouts = _pro_rata([(who, rest) for who, _, rest in drawn], pay, open_of)
+    rests = [(who, rest - payout) for (who, _, rest), payout in zip(drawn, payouts, strict=True)]
+    for (who, _, _), payout in zip(drawn, payouts, strict=True):
+        open_of[who] -= payout
+    bonds = _pro_rata(rests, bond_of, open_of)
+    open_total = sum(rest for _, rest in rests) - sum(bonds)
     from_fund = min(fund_micro, open_total)
     covers = []
-    for margin, payout, bond, rest in drawn:
+    for (_, margin, _), payout, (_, open_micro), bond in zip(drawn, payouts, rests, bonds, strict=True):
+        rest = open_micro - bond
         fund = div_floor(from_fund * rest, open_total) if open_total else 0
         covers.append(Cover(margin, payout, bond, fund, rest - fund))
     return covers
+
+
+def _pro_rata(claims: list[tuple[str, int]], purses: dict[str, int], open_of: dict[str, int]) -> list[int]:
+    """What each claim gets of its provider's purse: by its part of what is open, all of the purse if that is not enough."""
+    parts, seen, given = [], dict.fromkeys(purses, 0), dict.fromkeys(purses, 0)
+    for who, rest in claims:
+        total = open_of[who]
+        seen[who] += rest
+        part = div_floor(min(purses[who], total) * seen[who], total) - given[who] if total else 0
+        given[who] += part
+        parts.append(part)
+    return parts
 
 
 def split_shares(base_micro: int, shares_ppm: list[int]) -> tuple[list[int], int]:

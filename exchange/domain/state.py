@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from exchange.domain.catalogue import Catalogue
 from exchange.domain.commands import SetTariff, SetVenue, Task
 from exchange.domain.events import NOT_EXPLAINED, Explanation
+from exchange.domain.fix_memory import FixMemory
 from exchange.domain.instrument import PERIOD_BITS, Family
 
 SYSTEM_ACCOUNTS = ("outside", "exchange", "network", "fund")  # core accounts 0-3
@@ -53,6 +54,8 @@ class Site:
     account: int
     attestations: list[Attestation] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
+    meter_key: str = ""  # Ed25519 public key in hex; "" = its readings are not signed
+    heartbeat_s: int = 0  # of what is sold from now on; 0 = no heartbeats
 
     def attested(self, chip: str, period: int) -> int:
         """Lots attested for a period; the latest word that covers it counts."""
@@ -63,6 +66,16 @@ class Site:
 
 
 @dataclass(slots=True)
+class Certificates:
+    """Green power of one holder in one region and period: issued = free + pledged + retired."""
+
+    issued_wh: int = 0
+    free_wh: int = 0
+    pledged_wh: int = 0  # by open asks, and by what was sold and is not settled
+    retired_wh: int = 0
+
+
+@dataclass(slots=True)
 class Ask:
     """What is open of one period of an offer: a live ask in its book, or a block offer's residue (order_id 0)."""
 
@@ -70,6 +83,7 @@ class Ask:
     margin_micro: int  # entry margin locked for it (HM4)
     price_ticks: int
     order_id: int = 0
+    green_wh: int = 0  # certificates pledged for its open lots
 
 
 @dataclass(slots=True)
@@ -161,6 +175,9 @@ class Reading:
     delivered_lots: int = 0
     is_countersigned: bool = False
     disputed_lots: int = -1  # the buyer's word; -1 = no dispute
+    probe_lots: int = -1  # a network probe's word; -1 = none
+    at_ns: int = 0  # when it was taken
+    is_final: bool = True  # it speaks for the whole period: see `meters.is_final`
 
 
 @dataclass(slots=True)
@@ -191,6 +208,56 @@ class Obligation:
     instead_of: int = 0  # BB2: the obligation whose failed lots this one makes up; 0 = traded
     is_standby: bool = False  # EM5: sold by a standby ask in the emergency lane
     reading: Reading = field(default_factory=Reading)
+    made_ns: int = 0  # when it was sold
+    heartbeat_s: int = 0  # its site's meter when it was sold; 0 = none
+    green_wh: int = 0  # certificates pledged for it
+    task: int = 0  # the core's number of the task that bought it; 0 = a plain bid
+    client_id: str = ""  # the buyer's own name for that task or bid
+    is_bought_in: bool = False  # BI1: its one buy-in has been made
+    is_cover: bool = False  # bought by a buy-in, for `instead_of`
+    is_adjusted: bool = False  # its price was corrected, which is done once
+    cover_ref_micro: int = 0  # BB6: what a card-hour of its cover cost, where some of it was covered; 0 = nothing was
+
+
+@dataclass(slots=True)
+class Repair:
+    """A task of the core that buys what an obligation will not deliver, and the money lent to it meanwhile."""
+
+    number: int  # the core's
+    obligation: int
+    lots: int  # of the obligation, still to be covered
+    lane: str  # repair | emergency
+    tariff: int
+    escrow_micro: int  # lent out of the buyer's escrow
+    margin_micro: int  # lent out of the seller's margin
+    covered_lots: int = 0
+    spent_micro: int = 0  # on covers so far, fee and moving included
+    released_micro: int = 0  # what the buyer had paid for what they cover
+
+
+@dataclass(slots=True)
+class Curtailment:
+    """A window in which an authority has ordered a site, or all sites of a region, to stop."""
+
+    region: str
+    site: str
+    start_ns: int
+    end_ns: int
+    next_number: int  # what was sold before has a smaller obligation number
+
+
+@dataclass(slots=True)
+class LeaseNote:
+    """What is known of a lease beside its obligations, while any of them is unsettled."""
+
+    first: int  # its reference on the wire: the number of its first obligation
+    data_region: str = ""
+    data_mb: int = 0
+    work: str = ""
+    sellers: list[str] = field(default_factory=list)  # each once, as they were told
+    accesses: dict[str, int] = field(default_factory=dict)  # seller -> how often he has given access
+    results: dict[str, int] = field(default_factory=dict)  # seller -> how many results he has returned
+    finished: set[str] = field(default_factory=set)  # sellers whose last result is there
 
 
 @dataclass(slots=True)
@@ -224,7 +291,15 @@ class State:
     last_firm_fix: dict[int, Fix] = field(default_factory=dict)  # by family, grade A or B only
     power_prices: dict[str, dict[int, int]] = field(default_factory=dict)  # region -> period -> micro-yuan per kWh
     emergency_books: set[int] = field(default_factory=set)  # EM1: those that live on behind their gate
+    failing: dict[int, str] = field(default_factory=dict)  # obligation -> outage | silent | declared: it will not be delivered
+    leases: dict[int, LeaseNote] = field(default_factory=dict)  # by Obligation.lease; of tasks, and where access was given
     listed_end: int = 0  # first period not listed yet
     settled_end: int = 0  # first period not settled yet
     next_order_id: int = 1
     next_number: int = 1  # offers, obligations
+    certificates: dict[tuple[str, str, int], Certificates] = field(default_factory=dict)  # (holder, region, period)
+    certificate_ids: dict[str, int] = field(default_factory=dict)  # batch -> where its periods end
+    fix_memory: FixMemory = field(default_factory=FixMemory)  # DI4: curve, indices of regions, corrected trades
+    terms: dict[int, Task] = field(default_factory=dict)  # of filled tasks, while something they bought is not settled
+    repairs: dict[int, Repair] = field(default_factory=dict)  # buy-ins that wait
+    curtailments: list[Curtailment] = field(default_factory=list)  # that meet what is not settled, or is to come

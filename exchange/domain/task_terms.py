@@ -30,6 +30,7 @@ from matching_core.task_records import TaskTerms
 if TYPE_CHECKING:
     from exchange.domain.venue import Venue
 
+MAX_WORK = 4_000
 LANES = ("standard", "economy", "emergency")  # place = lane and fee table of the core
 SHAPES = ("block", "split", "spread", "bulk")  # place = shape of the core
 
@@ -59,6 +60,8 @@ def check_task(v: Venue, task: Task, is_order: bool = False) -> None:
         raise _no(VenueReason.INVALID_LATENCY, "the latency limit must be 0 (any) to 1000 s")
     if task.slowest_class and task.slowest_class not in LATENCY_CLASSES:
         raise _no(VenueReason.UNKNOWN_CLASS, f"class {task.slowest_class[:10]!r} is none of {', '.join(LATENCY_CLASSES)}")
+    if len(task.work) > MAX_WORK or not task.work.isprintable():
+        raise _no(VenueReason.INVALID_TEXT, f"work is one line of at most {MAX_WORK:,} printable characters")
     _check_terms(task)
     if task.lane == "emergency":
         _check_emergency(task, buyer.may_use_emergency)

@@ -68,7 +68,7 @@ def _check_waiting_room(v: Venue, task: Task, instead_of: Task | None) -> None:
     of_chip = v.waiting_of_chip[chip] - (instead_of is not None and instead_of.chips[0].chip == chip)
     if of_firm >= v.settings.max_waiting_per_firm:
         raise Refusal(VenueReason.TOO_MANY_WAITING, f"{of_firm} tasks of this firm wait already", "cancel some")
-    if of_chip >= v.settings.max_waiting_per_chip or len(v.state.tasks) >= MAX_TASKS:
+    if of_chip >= v.settings.max_waiting_per_chip or len(v.state.tasks) + len(v.state.repairs) >= MAX_TASKS:
         raise Refusal(VenueReason.TOO_MANY_WAITING, f"{of_chip} tasks for {chip} wait already", "try later")
 
 
@@ -144,6 +144,8 @@ def explain_dying(v: Venue, now_ns: int) -> None:
     if v.state.settings is None:
         return
     for number in v.core.tasks_due(now_ns):
+        if number in v.state.repairs:
+            continue
         entry = v.state.tasks[number]
         last, first = explain(v, entry, v.core.task(number).filled), entry.why
         if not last.relaxations and first.relaxations:
@@ -162,7 +164,7 @@ def drain(v: Venue) -> None:
 def drain_beside(v: Venue, who: str, amount: int, reference: str) -> None:
     """RT5 before a command that may buy. Its money is set aside meanwhile: the drain may sell the buyer's own asks,
     whose margin (HM5) would else eat what was just found to be free."""
-    if not v.state.tasks or not v.core.dirty():
+    if not (v.state.tasks or v.state.repairs) or not v.core.dirty():
         return
     money.move(v, (who, money.CASH), (who, money.HELD), max(0, amount), "hold", reference)
     drain(v)

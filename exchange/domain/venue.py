@@ -14,8 +14,26 @@ from hashlib import blake2b
 from typing import Any
 
 import matching_core
-from exchange.domain import admin, delivery, money, offers, orders, plain, power, settle_run, tasks
+from exchange.domain import (
+    admin,
+    bust,
+    buy_in,
+    curtailment,
+    delivery,
+    failing,
+    green,
+    leases,
+    meters,
+    money,
+    offers,
+    orders,
+    plain,
+    power,
+    settle_run,
+    tasks,
+)
 from exchange.domain import commands as c
+from exchange.domain import commands_delivery as cd
 from exchange.domain.events import Explanation, Refused, Replayed
 from exchange.domain.indexes import Indexes
 from exchange.domain.instrument import (
@@ -58,8 +76,18 @@ HANDLERS: dict[type, Callable[[Any, Any], None]] = {
     c.CountersignReading: delivery.countersign,
     c.DisputeReading: delivery.dispute,
     c.AnnounceOutage: delivery.announce_outage,
+    cd.SetMeter: meters.set_meter,
+    cd.GiveAccess: leases.give_access,
+    cd.ReturnResult: leases.return_result,
+    cd.ProbeReading: delivery.probe,
+    cd.DeclareFailure: failing.declare,
     c.SetFix: delivery.set_fix,
     c.SettlePeriod: settle_run.run,
+    c.IssueCertificates: green.issue,
+    c.BuyIn: buy_in.buy_in,
+    c.OrderCurtailment: curtailment.order,
+    c.BustTrade: bust.bust,
+    c.AdjustTrade: bust.adjust,
 }
 _BOOK_OPS = frozenset((
     Op.NEW, Op.CANCEL, Op.REPLACE, Op.REDUCE, Op.MASS_CANCEL, Op.ADVANCE_TIME, Op.UNCROSS, Op.AMEND, Op.BLOCK_SET,
@@ -69,7 +97,7 @@ _BOOK_KINDS = frozenset((Kind.ACCEPTED, Kind.TRADE, Kind.CANCELED, Kind.REPLACED
 _MAX_TIME_NS = 1 << 62
 MAX_KEYS_PER_OWNER = 100_000  # idempotency keys remembered at a time; some 30 MB
 _SNAPSHOT_MAGIC = b"CPXVENUE"
-_SNAPSHOT_VERSION = 3
+_SNAPSHOT_VERSION = 4
 
 
 def reference_of(command) -> str:
@@ -156,6 +184,10 @@ class Venue(Indexes):
         try:
             HANDLERS[type(command)](self, command)
             self.withdraw_stopped()
+            if self.ended_leases:
+                leases.forget(self)
+            if self.ended_tasks:
+                self.forget_terms()
         except Refusal as no:
             assert not self.events, (command, self.events)
             return self._refuse(command, no)
@@ -199,6 +231,10 @@ class Venue(Indexes):
         events = list(self.core.process(records, self._seq, 0))
         self._touch(events)
         return events
+
+    def core_batch(self, records: bytes) -> Any:
+        """Records that touch no book to the core, all under the seq at hand; its events."""
+        return self.core.process(records, self._seq, 0)
 
     def _touch(self, events: list) -> None:
         for event in events:

@@ -105,6 +105,7 @@ class MarketData:
         self.feed(channel, topic)
         if self._views.is_due():
             self.look()
+            self.feed(channel, topic)  # a look forgets what nobody follows
         return self._views.place, self._views.everything(channel, topic)
 
     # --- asked by the doors ---

@@ -333,9 +333,11 @@ def due(v: Venue, period_start: str, m: Measures) -> o.DueList:
 
 def _due(v: Venue, number: int, m: Measures) -> o.Due:
     owed = v.state.obligations[number]
+    lease = v.state.leases.get(owed.lease)
     return o.Due(
-        obligation_id=number, buyer=owed.buyer, seller=owed.seller, site=owed.site, cards=m.cards_text(owed.lots)
-    )
+        obligation_id=number, buyer=owed.buyer, seller=owed.seller, site=owed.site, cards=m.cards_text(owed.lots),
+        has_work=bool(lease and lease.work),
+    )  # fmt: skip
 
 
 def obligation_parties(v: Venue, number: int) -> tuple[str, str] | None:

@@ -12,6 +12,8 @@ from exchange.domain.reasons import Refusal
 from exchange.domain.task_terms import LANES
 from exchange.domain.units import div_half_even
 from exchange.domain.venue import Venue
+from exchange.engine.dispatch_queries import dispatches, meter_of
+from exchange.engine.green_queries import certificates, is_settled
 from exchange.engine.own_queries import (
     account_answer,
     accounts,
@@ -35,9 +37,9 @@ from exchange.protocol.measures import Measures
 from exchange.protocol.present import parts_told, relaxed
 
 __all__ = [
-    "Moment", "account_answer", "accounts", "activity", "catalogue", "depth", "due", "families", "family_answer",
-    "holds", "obligation_parties", "open_hours", "open_lot_periods", "participants", "quote", "sites", "state",
-    "task_terms", "unsold", "user_data", "venue_answer",
+    "Moment", "account_answer", "accounts", "activity", "catalogue", "certificates", "depth", "dispatches", "due", "families",
+    "family_answer", "holds", "is_settled", "meter_of", "obligation_parties", "open_hours", "open_lot_periods", "participants",
+    "quote", "sites", "state", "task_terms", "unsold", "user_data", "venue_answer",
 ]  # fmt: skip
 
 UNIT = "yuan per card-hour"

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from exchange.domain.commands import AdvanceTime
+from exchange.domain.commands import AdvanceTime, SettlePeriod
+from exchange.engine.collecting import uncollected
 from exchange.engine.journal import Record, make_record, split_into_frames
 from exchange.engine.snapshot import NO_HASH, SnapshotRefused
 from exchange.ports import CommandLog, Envelope, Sink, SnapshotStore, VenueLike
@@ -68,6 +69,12 @@ class Machine:
 
     def apply(self, record: Record, command: Any) -> Sequence[Any]:
         """The next command; VenueHalted if it raises."""
+        if type(command) is SettlePeriod:
+            with uncollected():
+                return self._apply(record, command)
+        return self._apply(record, command)
+
+    def _apply(self, record: Record, command: Any) -> Sequence[Any]:
         seq = self.seq + 1
         key = record.header.idem_key
         try:

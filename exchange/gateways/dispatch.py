@@ -17,6 +17,7 @@ from exchange.engine import queries
 from exchange.engine.handle import Answer, Busy, Envelope, Handle, VenueHalted
 from exchange.gateways.error_catalogue import errors_answer
 from exchange.gateways.questions import QUESTIONS, Surroundings, not_configured
+from exchange.gateways.signatures import check_reading
 from exchange.ports_access import Budgets, Depths, Keys, Principal, Reports, Stored
 from exchange.ports_history import History, HistoryUnavailable
 from exchange.protocol import present
@@ -117,6 +118,8 @@ class Dispatcher:
             self._count(principal, operation, is_counted)
             participant = owner(principal, operation, args)
             command = self._command(operation, args, participant)
+            if operation.name == "submit_reading":
+                check_reading(self._handle, command)
             self._count_hours(principal, operation, args, participant)
             key = self._idem_key(principal, operation, args, command, participant, idempotency_key)
             until_ns = self._valid_until_ns(valid_until)

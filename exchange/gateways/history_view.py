@@ -13,23 +13,22 @@ import msgspec
 
 from exchange.engine.queries import task_terms
 from exchange.gateways.cursors import cursor_of, keys_of
+from exchange.ports_delivery import LeaseRow, ObligationRow, ReadingRow
 from exchange.ports_history import (
     ALWAYS,
     MAX_LIMIT,
     FixRow,
     History,
-    LeaseRow,
-    ObligationRow,
     OfferRow,
     OrderRow,
     Page,
     PublicTrade,
     PursesRow,
-    ReadingRow,
     StatementRow,
     TaskRow,
     Window,
 )
+from exchange.projections.lease_states import hour_state, lease_state
 from exchange.projections.statements import share_part, words_of
 from exchange.protocol import answers as a
 from exchange.protocol import answers_delivery as d
@@ -49,7 +48,7 @@ _INT64 = 1 << 63
 ORDER_STATUSES = ("live", "filled", "canceled", "expired", "refused")
 TASK_STATUSES = ("waiting", "filled", "partly", "unfilled")
 OFFER_STATUSES = ("open", "ended")
-OBLIGATION_STATUSES = ("open", "delivered", "short", "void", "made_up")
+OBLIGATION_STATUSES = ("open", "delivered", "short", "void", "made_up", "covered", "busted")
 ROLES = {"buy": "buyer", "sell": "seller"}
 
 
@@ -196,7 +195,7 @@ def offer_answer(row: OfferRow, open_lot_periods: int, m: Measures) -> a.Offer:
 
 
 def obligation_page(
-    history: History, participant: str | None, asked: r.ObligationList, m: Measures
+    history: History, participant: str | None, asked: r.ObligationList, m: Measures, now_ns: int
 ) -> d.ObligationPage:
     """Obligations, newest first, each with its last reading."""
     role = ROLES.get(one_of(asked.side, ROLES, "side"), "")
@@ -209,7 +208,7 @@ def obligation_page(
     rows = history.obligations(participant, role=role, status=status, window=window, page=page)
     trade_ids = _trade_ids(history, participant, {row.seq for row in rows if not row.instead_of})
     items = tuple(
-        _obligation(row, participant, history.readings(participant, row.obligation_id), trade_ids, m) for row in rows
+        _obligation(row, participant, history.readings(participant, row.obligation_id), trade_ids, m, now_ns) for row in rows
     )
     return d.ObligationPage(items=items, next_cursor=next_cursor("obligations", rows, asked.limit, 1))
 
@@ -229,8 +228,9 @@ def _trade_ids(history: History, participant: str | None, seqs: set[int]) -> dic
 
 
 def _obligation(
-    row: ObligationRow, participant: str | None, readings: Sequence[ReadingRow], trade_ids: dict[int, str], m: Measures
-) -> d.Obligation:
+    row: ObligationRow, participant: str | None, readings: Sequence[ReadingRow], trade_ids: dict[int, str], m: Measures,
+    now_ns: int,
+) -> d.Obligation:  # fmt: skip
     """Fee and moving data are the buyer's; nobody else is told of them."""
     last = readings[-1] if readings else None
     is_open = row.status == "open"
@@ -241,7 +241,9 @@ def _obligation(
         buyer=row.buyer, seller=row.seller, site=row.site, instrument=row.instrument,
         period_start=m.time_text(row.period_start_ns), cards=m.cards_text(row.lots), price=m.yuan(row.price_micro),
         cost=m.yuan(row.cost_micro), fee=m.yuan(row.fee_micro if is_buyers else 0),
-        moving=m.yuan(row.moving_micro if is_buyers else 0), status=row.status, reading=last.number if last else 0,
+        moving=m.yuan(row.moving_micro if is_buyers else 0), status=row.status,
+        state=hour_state(row.status, row.failing, row.delivered_lots, row.period_start_ns, now_ns), failing=row.failing,
+        reading=last.number if last else 0,
         delivered_cards=None if delivered is None else m.cards_text(delivered),
         is_countersigned=last is not None and last.is_countersigned, is_disputed=last is not None and last.is_disputed,
         paid=m.yuan(row.paid_micro), refund=m.yuan(row.refund_micro), damages=m.yuan(row.damages_micro),
@@ -249,20 +251,31 @@ def _obligation(
     )  # fmt: skip
 
 
-def lease_page(history: History, participant: str | None, asked: r.LeaseList, m: Measures) -> d.LeasePage:
+def lease_page(
+    history: History, participant: str | None, asked: r.LeaseList, m: Measures, now_ns: int
+) -> d.LeasePage:
     """What a buyer holds or held, newest first."""
     status = one_of(asked.status, OFFER_STATUSES, "status")
     rows = history.leases(participant, status=status, page=newest_first("leases", asked, 1))
-    items = tuple(_lease(row, m) for row in rows)
+    items = tuple(_lease(row, m, now_ns) for row in rows)
     return d.LeasePage(items=items, next_cursor=next_cursor("leases", rows, asked.limit, 1))
 
 
-def _lease(row: LeaseRow, m: Measures) -> d.Lease:
+def _lease(row: LeaseRow, m: Measures, now_ns: int) -> d.Lease:
+    """A lease; what its buyer was told is in the row only where he asks."""
     return d.Lease(
         lease_id=str(row.lease), buyer=row.buyer, seller=row.seller, site=row.site,
         family=row.instrument.rpartition("/")[0], client_order_id=row.task, cards=m.cards_text(row.lots),
         hours=m.hours_text(row.periods), card_hours=m.card_hours_text(row.lot_periods), start=m.time_text(row.start_ns),
         end=m.time_text(row.end_ns), cost=m.yuan(row.cost_micro), status=row.status,
+        state=lease_state([hour_state(*hour, now_ns) for hour in row.hours]),
+        accesses=tuple(d.LeaseAccess(seller=x.seller, access=x.access, ts=m.time_text(x.ts_ns)) for x in row.accesses),
+        results=tuple(
+            d.LeaseResult(
+                seller=x.seller, exit_code=x.exit_code, output=x.output, is_final=x.is_final, ts=m.time_text(x.ts_ns)
+            )
+            for x in row.results
+        ),
     )  # fmt: skip
 
 

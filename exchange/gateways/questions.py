@@ -11,14 +11,21 @@ from exchange.engine import queries
 from exchange.engine.handle import Handle
 from exchange.engine.queries import Moment
 from exchange.gateways import history_view as past
+from exchange.gateways import price_view
 from exchange.gateways.cursors import cursor_of, keys_of, text_cursor_of, text_of
+from exchange.gateways.green_view import share_page
 from exchange.ports_access import Depths, KeyRow, Keys, ReportRow, Reports, Stored
 from exchange.ports_history import History
+from exchange.projections.indices import Codes
 from exchange.projections.lane import lane_answer
 from exchange.protocol import answers as a
 from exchange.protocol import answers_delivery as d
+from exchange.protocol import answers_green as ag
 from exchange.protocol import answers_operator as o
+from exchange.protocol import answers_prices as p
 from exchange.protocol import requests as r
+from exchange.protocol import requests_delivery as rd
+from exchange.protocol import requests_green as g
 from exchange.protocol import requests_operator as ro
 from exchange.protocol.errors import DoorError, DoorReason
 from exchange.protocol.measures import Measures, invalid, time_ns, time_text
@@ -178,6 +185,18 @@ async def _demand(x: Surroundings, args: r.DemandView, _: str, m: Measures) -> a
 
 
 @_question
+async def _curve(x: Surroundings, args: r.CurveOf, _: str, m: Measures) -> p.Curve:
+    """The same curve that the socket tells."""
+    if x.depths is None:
+        raise DoorError(DoorReason.NOT_FOUND, "this server has no market data")
+    if args.family not in x.handle.venue.family_numbers:
+        hint = "see GET /v1/instruments"
+        raise DoorError(DoorReason.NOT_FOUND, f"family {args.family[:80]!r} is not listed", field="family", hint=hint)
+    place, told = x.depths.latest("curve", args.family)
+    return p.Curve(family=args.family, items=told.items, **Moment(x.handle.epoch, place.seq, place.ts_ns).stamp(m))
+
+
+@_question
 async def _preview_task(x: Surroundings, args: r.TaskTerms, who: str, m: Measures) -> a.Quote:
     return queries.quote(x.handle.venue, x.now, m, task_of(args, who, m))
 
@@ -214,6 +233,12 @@ async def _participants(x: Surroundings, args: r.Paged, _: str, __: Measures) ->
 async def _sites(x: Surroundings, args: ro.SiteList, who: str, m: Measures) -> o.SitePage:
     items, last = queries.sites(x.handle.venue, who, _first_key("sites", args.cursor), args.limit, m)
     return o.SitePage(items=items, next_cursor=_next("sites", last))
+
+
+@_question
+async def _dispatches(x: Surroundings, args: rd.DispatchList, who: str, m: Measures) -> d.DispatchPage:
+    items, last = queries.dispatches(x.handle.venue, who, _first_key("dispatches", args.cursor), args.limit, m)
+    return d.DispatchPage(items=items, next_cursor=_next("dispatches", last))
 
 
 @_plain_question
@@ -258,6 +283,36 @@ async def _prices(x: Surroundings, args: r.Prices, _: str, m: Measures) -> a.Pri
 
 
 @_question
+async def _candles(x: Surroundings, args: r.Candles, _: str, m: Measures) -> p.CandlePage:
+    subject = price_view.subject_of(args)
+    family = subject.family or subject.instrument.rpartition("/")[0]
+    if family and family not in x.handle.venue.family_numbers:
+        field = "family" if subject.family else "instrument"
+        raise DoorError(DoorReason.NOT_FOUND, f"{family[:80]} is not listed", field=field, hint="see GET /v1/instruments")
+    if subject.instrument and x.handle.venue.periods.parse(subject.instrument.rpartition("/")[2]) is None:
+        raise DoorError(DoorReason.NOT_FOUND, f"{subject.instrument[:80]} names no period", field="instrument")
+    if subject.chip:
+        _check_place(x, subject.chip, subject.region)
+    return await x.read(price_view.candle_page, args, subject, x.handle.now_ns, m)
+
+
+@_question
+async def _indices(x: Surroundings, args: r.Indices, _: str, m: Measures) -> p.IndexPage:
+    _check_place(x, args.chip or "", args.region or "")
+    chips = x.handle.venue.state.catalogue.chips.items()
+    wanted = {code: chip.fp16_gflops for code, chip in chips if args.chip == code or not args.chip and chip.family == "ai"}
+    return await x.read(price_view.index_page, args, wanted, Codes(x.handle.venue.periods), m)
+
+
+def _check_place(x: Surroundings, chip: str, region: str) -> None:
+    catalogue = x.handle.venue.state.catalogue
+    if chip and chip not in catalogue.chips:
+        raise DoorError(DoorReason.NOT_FOUND, f"chip {chip[:80]!r} is not in the catalogue", field="chip")
+    if region and region not in catalogue.regions:
+        raise DoorError(DoorReason.NOT_FOUND, f"region {region[:80]!r} is not in the catalogue", field="region")
+
+
+@_question
 async def _tasks(x: Surroundings, args: r.TaskList, who: str, m: Measures) -> a.TaskPage:
     return await x.read(past.task_page, who or None, args, m)
 
@@ -291,12 +346,12 @@ async def _offers(x: Surroundings, args: r.OfferList, who: str, m: Measures) -> 
 
 @_question
 async def _obligations(x: Surroundings, args: r.ObligationList, who: str, m: Measures) -> d.ObligationPage:
-    return await x.read(past.obligation_page, who or None, args, m)
+    return await x.read(past.obligation_page, who or None, args, m, x.handle.now_ns)
 
 
 @_question
 async def _leases(x: Surroundings, args: r.LeaseList, who: str, m: Measures) -> d.LeasePage:
-    return await x.read(past.lease_page, who or None, args, m)
+    return await x.read(past.lease_page, who or None, args, m, x.handle.now_ns)
 
 
 @_question
@@ -306,6 +361,20 @@ async def _statement(x: Surroundings, args: r.StatementOf, who: str, m: Measures
     is_final = window.to_ns <= x.handle.now_ns  # asked before the tables are: what they have later may be of the day still
     tariffs = {tariff.version: tariff for tariff in x.handle.venue.state.tariffs}
     return await x.read(past.statement_of_day, who, args, window, is_final, tariffs, m, x.statement_lines)
+
+
+@_question
+async def _certificates(x: Surroundings, args: g.CertificateList, who: str, m: Measures) -> ag.CertificatePage:
+    after = text_of("certificates", args.cursor)
+    items, last = queries.certificates(x.handle.venue, who, after, args.limit, m)
+    return ag.CertificatePage(items=items, next_cursor=text_cursor_of("certificates", last) if last else None)
+
+
+@_question
+async def _green_share(x: Surroundings, args: g.GreenShareOf, who: str, m: Measures) -> ag.GreenSharePage:
+    window = past.day_window(args.day, m.settings.time_zone)
+    is_final = queries.is_settled(x.handle.venue, window.to_ns)
+    return await x.read(share_page, who, args, window, is_final)
 
 
 def _found(row: A | None) -> A:

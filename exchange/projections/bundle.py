@@ -4,6 +4,8 @@ from typing import Any
 
 from exchange.projections.calendar import Calendar
 from exchange.projections.deliveries import Deliveries
+from exchange.projections.failures import Failures
+from exchange.projections.green import Green
 from exchange.projections.ledger import Ledger
 from exchange.projections.tape import Tape
 from exchange.projections.tasks import Tasks
@@ -18,7 +20,9 @@ class Projections:
         self.tape = Tape()
         self.tasks = Tasks(self.calendar)
         self.deliveries = Deliveries()
-        parts = (self.calendar, self.ledger, self.tape, self.tasks, self.deliveries)
+        self.green = Green(self.calendar)
+        self.failures = Failures()
+        parts = (self.calendar, self.ledger, self.tape, self.tasks, self.deliveries, self.green, self.failures)
         self._sinks = tuple(part.on_command for part in parts)
 
     def on_command(self, seq: int, ts_ns: int, command: Any, events: Any) -> None:

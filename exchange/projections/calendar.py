@@ -30,11 +30,15 @@ class Calendar:
     def on_command(self, seq: int, ts_ns: int, command: Any, events: Any) -> None:
         """Takes the settings when they are accepted."""
         if type(command) is SetVenue and type(events[0]) is not Refused:
-            self._settings = command
-            try:
-                self._zone = ZoneInfo(command.time_zone)
-            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-                raise CalendarError(f"time zone {command.time_zone!r} is not known here: {error}") from error
+            self.configure(command)
+
+    def configure(self, settings: SetVenue) -> None:
+        """Takes the settings of a venue that has them already."""
+        self._settings = settings
+        try:
+            self._zone = ZoneInfo(settings.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise CalendarError(f"time zone {settings.time_zone!r} is not known here: {error}") from error
 
     @property
     def settings(self) -> SetVenue:
@@ -51,6 +55,11 @@ class Calendar:
             self._day = self._local(time_ns).date()
             self._start_ns, self._end_ns = self._midnight(self._day), self._midnight(self._day + _DAY)
         return self._day
+
+    def day_start_ns(self, time_ns: int) -> int:
+        """The first ns of the venue day that contains a time."""
+        self.day(time_ns)
+        return self._start_ns
 
     def day_end_ns(self, time_ns: int) -> int:
         """The first ns of the next venue day."""

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from exchange.domain.events import MadeUp, Moved, Settled, Traded
+from exchange.domain.events_settlement import BoughtIn, BuyInEnded, BuyInWaits, TradeAdjusted, TradeBusted
 from exchange.projections.calendar import Calendar
 
 BUCKETS = ("cash", "held", "escrow", "margin", "bond")
@@ -22,9 +23,12 @@ EMPTY: Purses = (0, 0, 0, 0, 0)
 GROUPS = ("Free", "Escrow", "Security")
 GROUP_OF_BUCKET = (0, 0, 1, 2, 2)
 
+# What names an obligation, for the entry of its command.
+_OF_OBLIGATIONS = frozenset((Traded, Settled, MadeUp, BoughtIn, BuyInEnded, BuyInWaits, TradeAdjusted, TradeBusted))
+
 # Lines even where payer and payee are the same account (a bid that met the own ask, a share of one's own hours).
 PAID_KINDS = frozenset(("payout", "share", "exchange_fee", "standby_fee", "moving_share", "moving_paid", "damages"))
-OBLIGATION_KINDS = PAID_KINDS | {"refund"}
+OBLIGATION_KINDS = PAID_KINDS | {"refund", "buy_in", "buy_in_margin", "buy_in_back"}
 
 
 class Line(NamedTuple):
@@ -95,7 +99,7 @@ class Ledger:
                 if ts_ns >= self._day_end_ns:
                     self._begin_day(ts_ns)
                 self._book(event, net)
-            elif kind is Traded or kind is Settled or kind is MadeUp:
+            elif kind in _OF_OBLIGATIONS:
                 obligations.append(event.obligation_id)
         if len(self._line_kind) > n_lines or any(net.values()):
             self._add_entry(seq, ts_ns, command, obligations, net)

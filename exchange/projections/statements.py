@@ -24,6 +24,8 @@ _PART_OF_KIND = {
     "moving_share": "moving",
 }
 
+BY_PROVIDER = frozenset(("damages", "buy_in_margin"))  # kinds of move; the rest the buyer pays
+
 # kind -> (as the payer reads it, as the payee reads it)
 _WORDS = {
     "deposit": ("deposit by a participant", "deposit"),
@@ -36,6 +38,8 @@ _WORDS = {
     "moving_paid": ("moving data, to the network", "moving data, received"),
     "moving_share": ("moving data, share", "moving data, share received"),
     "damages": ("damages paid", "damages received"),
+    "buy_in_margin": ("security for a buy-in of the failed hour", "security of the failed seller, for a buy-in"),
+    "buy_in_back": ("security that the buy-in did not need, given back", "security that the buy-in did not need, back"),
 }
 
 
@@ -143,9 +147,9 @@ def _seen_from(ledger: Ledger, tape: Tape, line: Line, side: int, item: Settled 
     trade = tape.by_obligation.get(line.obligation)
     if trade is not None:
         fact = trade.fact
-        instrument, price_micro = tape.instrument(line.obligation), fact.price_micro
+        instrument, price_micro = tape.instrument(line.obligation), tape.price_micro(line.obligation)
         names = {fact.seller: f"offer {fact.offer_id}", fact.buyer: f"task {fact.task}"}
-        is_provider_s_side = side == (0 if line.kind == "damages" else 1)
+        is_provider_s_side = side == (0 if line.kind in BY_PROVIDER else 1)
         if fact.seller == fact.buyer and is_provider_s_side:
             names[fact.seller] = f"offer {fact.offer_id}"
         reference = names.get(ledger.accounts[own], "")
@@ -159,9 +163,11 @@ def _seen_from(ledger: Ledger, tape: Tape, line: Line, side: int, item: Settled 
 
 
 def _lots(line: Line, item: Settled | None) -> int:
-    """What a line is about: lost lots for damages, else those that were paid for."""
+    """What a line is about: lost lots for damages, those that failed for a buy-in, else those that were paid for."""
     if item is None:
         return 0
+    if line.kind.startswith("buy_in"):
+        return item.lots
     return item.lost_lots if line.kind == "damages" else item.lots - item.lost_lots - item.made_up_lots
 
 

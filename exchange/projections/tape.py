@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from exchange.domain.commands import SetTariff
 from exchange.domain.events import FixSet, MadeUp, Refused, Traded
+from exchange.domain.events_settlement import BoughtIn, TradeAdjusted, TradeBusted
 
 
 class InstrumentParts(NamedTuple):
@@ -34,6 +35,14 @@ class Trade:
     fact: Traded
 
 
+class Correction(NamedTuple):
+    """A trade that was busted, or given another price; its obligation leads to it."""
+
+    seq: int
+    time_ns: int
+    fact: TradeBusted | TradeAdjusted
+
+
 class Tape:
     """Trades, fixes (the last one per instrument) and tariffs by version.
 
@@ -44,6 +53,9 @@ class Tape:
         self.trades: list[Trade] = []
         self.by_obligation: dict[int, Trade] = {}
         self.made_up: dict[int, MadeUp] = {}  # by the new obligation
+        self.covers: dict[int, int] = {}  # obligation bought by a buy-in -> the one that failed
+        self.corrections: list[Correction] = []
+        self._adjusted: dict[int, int] = {}  # obligation -> its price now
         self.fixes: dict[str, FixSet] = {}
         self.tariffs: dict[int, SetTariff] = {}
         self.notional_micro = 0
@@ -66,6 +78,17 @@ class Tape:
                 self.by_obligation[event.obligation_id] = self.by_obligation[event.instead_of]
             elif kind is FixSet:
                 self.fixes[event.instrument] = event
+            elif kind is BoughtIn:
+                self.covers.update(dict.fromkeys(event.covers, event.obligation_id))
+            elif kind is TradeBusted or kind is TradeAdjusted:
+                self.corrections.append(Correction(seq, ts_ns, event))
+                if kind is TradeAdjusted:
+                    self._adjusted[event.obligation_id] = event.price_micro
+
+    def price_micro(self, obligation: int) -> int:
+        """What an obligation was sold for, as it was corrected; of made-up lots that of the trade they go back to."""
+        fact = self.by_obligation[obligation].fact
+        return self._adjusted.get(fact.obligation_id, fact.price_micro)
 
     def instrument(self, obligation: int) -> str:
         """The instrument that an obligation delivers: its trade's, or that of the later period which makes it up."""

@@ -101,6 +101,8 @@ _MEANINGS = {
     336: "exactly one of price cap and budget, positive",
     337: "as many orders rest as the core was made for; try again when some have ended",
     338: "100,000 client ids and idempotency keys of this participant are remembered already; it was not executed",
+    339: "green offers need certificates of their hour and region, and too few are free",
+    340: "the site's meter signs its readings (RD1), and this one has no signature",
     601: "nowhere within its latency limit, regions, class and power are these chips sold",
     602: "the data cannot be there, or the hours do not fit before the deadline",
     603: "no site has so many cards in every hour",

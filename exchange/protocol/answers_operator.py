@@ -137,6 +137,7 @@ class Due(Answer, frozen=True, kw_only=True):
     seller: str
     site: str
     cards: str
+    has_work: bool  # its seller is to run something
 
 
 class DueList(Answer, frozen=True, kw_only=True):

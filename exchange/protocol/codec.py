@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from exchange.domain import events as happened
+from exchange.domain import events_delivery, events_green, events_settlement
 from exchange.domain.commands import COMMAND_TYPES, AdvanceTime, PlaceOffer, PlaceOrder, SubmitTask
 from matching_core.enums import Op
 from matching_core.records import COMMAND, RECORD_SIZE, Command
@@ -20,7 +21,14 @@ NO_KEY = bytes(16)
 NO_CORE_RECORD = bytes(RECORD_SIZE)
 ADVANCE_TIME_TYPE = 1
 # Raised by one when the fields of a command change.
-SCHEMAS = dict.fromkeys(COMMAND_TYPES, 1) | dict.fromkeys((3, 6, 12, 13, 15, 17), 2)
+SCHEMAS = dict.fromkeys(COMMAND_TYPES, 1) | dict.fromkeys((2, 3, 6, 12, 13, 17, 20, 26), 2) | {15: 3}
+# (type, older schema) -> fields that it did not have, by their path: such a blob is read as if they had their defaults.
+ADDED: dict[tuple[int, int], tuple[str, ...]] = {
+    (15, 2): ("task.work",),
+    (26, 1): ("task.work",),
+    (20, 1): ("signature",),
+    (2, 1): ("green_needs_certificates", "fix_min_lots", "fix_half_spread_ppm"),
+}
 
 _INT64 = range(-(2**63), 2**63)
 # MessagePack writes numbers of 2^63 and above with the byte CF and a first digit of at least 80; dates start with
@@ -37,6 +45,10 @@ _EVENT_TYPES: tuple[type, ...] = (
     happened.TaskAmended, happened.TaskStepped, happened.TaskFilled, happened.TaskWaiting, happened.TaskEnded,
     happened.ReadingTaken, happened.FixSet,
     happened.MarginShort, happened.Settled, happened.MadeUp, happened.PeriodSettled,
+    events_delivery.DeliveryFailed, events_delivery.Dispatched, events_delivery.AccessGiven, events_delivery.ResultReturned,
+    events_green.CertificatesIssued, events_green.CertificatesClosed, events_settlement.BuyInWaits,
+    events_settlement.BoughtIn, events_settlement.BuyInEnded, events_settlement.CurtailmentOrdered,
+    events_settlement.Curtailed, events_settlement.TradeBusted, events_settlement.TradeAdjusted,
 )  # fmt: skip
 _EVENT_DECODERS: dict[str, msgspec.msgpack.Decoder[Any]] = {
     cls.__name__: msgspec.msgpack.Decoder(cls, strict=True) for cls in _EVENT_TYPES
@@ -80,13 +92,13 @@ def decode(type: int, schema: int, core: bytes, blob: bytes) -> Any:
     cls = COMMAND_TYPES.get(type)
     if cls is None:
         raise CodecError(f"command type {type} is unknown: written by a newer release?")
-    if schema != SCHEMAS[type]:
+    if schema != SCHEMAS[type] and (type, schema) not in ADDED:
         raise CodecError(f"{cls.__name__} in schema {schema}, this release reads {SCHEMAS[type]}")
     if type == ADVANCE_TIME_TYPE:
         return _from_clock_record(core, blob)
     if core != NO_CORE_RECORD:
         raise CodecError(f"{cls.__name__} comes with a core record")
-    return _from_blob(type, cls.__name__, blob)
+    return _from_blob(type, schema, cls.__name__, blob)
 
 
 def body_hash(encoded: Encoded) -> bytes:
@@ -155,12 +167,14 @@ def _to_blob(command: Any) -> bytes:
     return blob
 
 
-def _from_blob(number: int, name: str, blob: bytes) -> Any:
+def _from_blob(number: int, schema: int, name: str, blob: bytes) -> Any:
     if len(blob) > MAX_BLOB:
         raise CodecError(f"{name} of {len(blob):,} bytes, at most {MAX_BLOB:,} are read")
     try:
         command = _DECODERS[number].decode(blob)
         canonical = _ENCODER.encode(command)
+        if schema != SCHEMAS[number]:
+            canonical = _without(command, ADDED[number, schema])
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         raise CodecError(f"{name} cannot be read: {error}") from error
     if canonical != blob:
@@ -170,6 +184,18 @@ def _from_blob(number: int, name: str, blob: bytes) -> Any:
     if _MAYBE_ABOVE_INT64.search(blob):
         _refuse_above_int64(name, msgspec.to_builtins(command))
     return command
+
+
+def _without(command: Any, paths: tuple[str, ...]) -> bytes:
+    """The bytes of a command as a release wrote them that did not know these fields."""
+    plain = msgspec.to_builtins(command)
+    for path in paths:
+        *parents, name = path.split(".")
+        place = plain
+        for parent in parents:
+            place = place[parent]
+        place.pop(name, None)
+    return msgspec.msgpack.encode(plain)
 
 
 def _refuse_above_int64(name: str, value: Any) -> None:

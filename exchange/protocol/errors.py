@@ -43,6 +43,7 @@ class DoorReason(IntEnum):
     SHUTTING_DOWN = 26
     VALID_UNTIL_TOO_FAR = 27
     REFUSED = 28
+    BAD_SIGNATURE = 29
 
 
 class DoorRule(NamedTuple):
@@ -102,6 +103,9 @@ DOOR_RULES: dict[DoorReason, DoorRule] = {
     DoorReason.VALID_UNTIL_TOO_FAR: DoorRule(422, False, True, "valid_until is too far ahead", "see /v1/limits"),
     DoorReason.REFUSED: DoorRule(
         422, False, True, "the venue would refuse this for what it says", "mend what the detail names"
+    ),
+    DoorReason.BAD_SIGNATURE: DoorRule(
+        400, False, True, "the signature is not that of the site's meter", "sign the text named with the key of set_meter"
     ),
 }  # fmt: skip
 

@@ -7,9 +7,14 @@ from typing import Any, NamedTuple
 
 from exchange.protocol import answers as a
 from exchange.protocol import answers_delivery as d
+from exchange.protocol import answers_green as ag
 from exchange.protocol import answers_operator as o
+from exchange.protocol import answers_prices as p
 from exchange.protocol import requests as r
+from exchange.protocol import requests_delivery as rd
+from exchange.protocol import requests_green as g
 from exchange.protocol import requests_operator as ro
+from exchange.protocol import requests_settlement as rs
 
 SCOPES = ("read", "trade", "provide", "operate")
 OPEN = ""  # scope of what needs no key
@@ -54,6 +59,9 @@ _OPERATIONS = (
     _get("demand", "/v1/demand", "read", r.DemandView, a.Demand, "What waiting tasks would buy, in coarse cells."),
     _get("trades", "/v1/trades", "read", r.Trades, a.TradePage, "Public trades."),
     _get("prices", "/v1/prices", "read", r.Prices, a.PricePage, "Fixes."),
+    _get("candles", "/v1/candles", "read", r.Candles, p.CandlePage, "Candles of an instrument, a family or a chip."),
+    _get("curve", "/v1/curve", "read", r.CurveOf, p.Curve, "The forward curve of a family by delivery period."),
+    _get("indices", "/v1/indices", "read", r.Indices, p.IndexPage, "Indices of a chip, regional and national."),
     # tasks
     Operation("preview_task", "POST", "/v1/tasks/preview", "read", r.TaskTerms, a.Quote,
               "What a task would get now, or why nothing; nothing is booked.", owner="own"),
@@ -80,7 +88,15 @@ _OPERATIONS = (
     _do("submit_reading", "POST", "/v1/readings", "provide", r.ReadingTerms, "What a meter says was delivered."),
     _do("countersign_reading", "POST", "/v1/readings/countersign", "trade", r.ReadingAgreed, "The buyer agrees with it."),
     _do("dispute_reading", "POST", "/v1/readings/dispute", "trade", r.ReadingDisputed, "The buyer says it was less."),
+    _do("probe_reading", "POST", "/v1/readings/probe", "operate", rd.ProbeTerms, "What a network probe saw.", owner=""),
     _do("announce_outage", "POST", "/v1/outages", "provide", r.OutageNotice, "A site will not deliver in a window."),
+    _do("declare_failure", "POST", "/v1/failures", "provide", rd.FailureTerms, "An obligation will not be delivered."),
+    _do("set_meter", "PUT", "/v1/sites/{site}/meter", "provide", rd.MeterTerms, "Who signs readings, and how often."),
+    _get("dispatches", "/v1/dispatches", "provide", rd.DispatchList, d.DispatchPage, "What a provider has to run.", "own"),
+    _do("give_access", "POST", "/v1/leases/{lease_id}/access", "provide", rd.AccessTerms, "How the buyer reaches his cards."),
+    _do("return_result", "POST", "/v1/leases/{lease_id}/results", "provide", rd.ResultTerms, "What the work has put out."),
+    _get("certificates", "/v1/certificates", "read", g.CertificateList, ag.CertificatePage, "Green power that is held.", "own"),
+    _get("green_share", "/v1/green/{day}", "read", g.GreenShareOf, ag.GreenSharePage, "How green a day was.", "own"),
     # money
     _get("account", "/v1/account", "read", r.OwnMoney, d.Account, "Purses.", "own"),
     _get("holds", "/v1/account/holds", "read", r.OwnMoney, d.Holds, "What is held, and for what.", "own"),
@@ -103,6 +119,12 @@ _OPERATIONS = (
     _do("list_family", "POST", "/v1/instruments", "operate", ro.FamilyTerms, "Opens a family for trading.", owner=""),
     _do("set_fix", "POST", "/v1/prices", "operate", ro.FixTerms, "The fix of an instrument.", owner=""),
     _do("set_power_prices", "POST", "/v1/power_prices", "operate", ro.PowerPrices, "Power prices of a region.", owner=""),
+    _do("issue_certificates", "POST", "/v1/certificates", "operate", g.CertificateTerms, "Green power of a participant.",
+        owner=""),
+    _do("buy_in", "POST", "/v1/buy_ins", "operate", rs.BuyInTerms, "Cures an obligation that fails.", owner=""),
+    _do("order_curtailment", "POST", "/v1/curtailments", "operate", rs.CurtailmentTerms, "Sites must stop.", owner=""),
+    _do("bust_trade", "POST", "/v1/busts", "operate", rs.BustTerms, "Undoes an unsettled trade.", owner=""),
+    _do("adjust_trade", "POST", "/v1/adjustments", "operate", rs.AdjustTerms, "Gives a trade another price.", owner=""),
     _do("settle_period", "POST", "/v1/settlements", "operate", ro.Settlement, "Settles a delivery period.", owner=""),
     _do("advance_time", "POST", "/v1/clock", "operate", ro.ClockMove, "Moves a manual clock.", owner=""),
     _get("activity", "/v1/activity", "operate", r.Nothing, o.Activity, "What is open."),

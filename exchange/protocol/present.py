@@ -10,10 +10,14 @@ from typing import Any
 
 from exchange.domain import commands as c
 from exchange.domain import events as e
+from exchange.domain import events_green as eg
+from exchange.domain import events_settlement as es
 from exchange.domain.reasons import TaskReason, wire_code
 from exchange.protocol import private as p
 from exchange.protocol.answers import Ack, Trade
 from exchange.protocol.measures import Measures, time_text, yuan
+from exchange.protocol.present_delivery import SHOWN as _DELIVERY
+from exchange.protocol.present_settlement import SHOWN as _SETTLEMENT
 
 # Obligation number -> (buyer, seller), or None where it is not open: readings name no party.
 Parties = Callable[[int], tuple[str, str] | None]
@@ -21,8 +25,10 @@ Make = Callable[[str, int, dict[str, Any]], p.PrivateEvent]  # (participant, ind
 
 OUTSIDE = "outside"
 # Their events concern everybody: the operator's ack says that they were applied, the user channels say the rest.
-FOR_ALL = (c.AdvanceTime, c.SettlePeriod, c.SetFix, c.SetTariff, c.LoadCatalogue, c.ListFamily, c.SetPowerPrices)
-DENIED = frozenset(("INSUFFICIENT_FUNDS", "CAPACITY", "TOO_MANY_SELLS", "SALES_STOPPED"))
+FOR_ALL = (
+    c.AdvanceTime, c.SettlePeriod, c.SetFix, c.SetTariff, c.LoadCatalogue, c.ListFamily, c.SetPowerPrices, c.OrderCurtailment,
+)  # fmt: skip
+DENIED = frozenset(("INSUFFICIENT_FUNDS", "CAPACITY", "TOO_MANY_SELLS", "SALES_STOPPED", "CERTIFICATES"))
 _DENIED_STAGE = 2
 
 
@@ -185,6 +191,8 @@ def _reference_for_all(events: Sequence[Any]) -> str:
             return f"{event.obligations} obligations"
         if type(event) is e.FixSet:
             return event.instrument
+        if type(event) is es.CurtailmentOrdered:
+            return event.reference
     return ""
 
 
@@ -379,6 +387,19 @@ def _margin_short(event: e.MarginShort, x: _Around) -> Views:
         participant=who, index=n, **at, short=yuan(event.short_micro))),)  # fmt: skip
 
 
+def _certificates_issued(event: eg.CertificatesIssued, x: _Around) -> Views:
+    return ((event.participant, lambda who, n, at: p.CertificateUpdate(
+        participant=who, index=n, **at, status="issued", region=event.region, certificate_id=event.certificate_id,
+        period_start=time_text(event.period_start_ns), periods=len(event.wh), issued_wh=sum(event.wh))),)  # fmt: skip
+
+
+def _certificates_closed(event: eg.CertificatesClosed, x: _Around) -> Views:
+    return ((event.participant, lambda who, n, at: p.CertificateUpdate(
+        participant=who, index=n, **at, status="closed", region=event.region,
+        period_start=time_text(event.period_start_ns), periods=1, issued_wh=event.issued_wh, retired_wh=event.retired_wh,
+        unused_wh=event.unused_wh)),)  # fmt: skip
+
+
 # Refused and Replayed are told by the ack alone; a fix and the end of a settlement run are nobody's own.
 _SHOWN: dict[type, Callable[[Any, _Around], Views]] = {
     e.Acknowledged: _acknowledged, e.Moved: _moved, e.Traded: _traded, e.OfferPlaced: _offer_placed,
@@ -386,6 +407,7 @@ _SHOWN: dict[type, Callable[[Any, _Around], Views]] = {
     e.TaskAccepted: _task_accepted, e.TaskAmended: _task_amended, e.TaskStepped: _task_stepped,
     e.TaskWaiting: _task_waiting, e.TaskEnded: _task_ended,
     e.TaskFilled: _task_filled, e.ReadingTaken: _reading, e.Settled: _settled, e.MadeUp: _made_up,
-    e.MarginShort: _margin_short,
+    **_DELIVERY, **_SETTLEMENT, e.MarginShort: _margin_short, eg.CertificatesIssued: _certificates_issued,
+    eg.CertificatesClosed: _certificates_closed,
 }  # fmt: skip
-NOT_SHOWN = (e.Refused, e.Replayed, e.FixSet, e.PeriodSettled)
+NOT_SHOWN = (e.Refused, e.Replayed, e.FixSet, e.PeriodSettled, es.CurtailmentOrdered)

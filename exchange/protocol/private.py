@@ -157,6 +157,19 @@ class MarginUpdate(Private, frozen=True, kw_only=True, tag="margin"):
     short: str
 
 
+class CertificateUpdate(Private, frozen=True, kw_only=True, tag="certificate"):
+    """Green power was issued to a participant, or what is left of a period that is over is void."""
+
+    status: str  # issued | closed
+    region: str
+    period_start: str  # of the first
+    periods: int
+    issued_wh: int
+    retired_wh: int = 0
+    unused_wh: int = 0
+    certificate_id: str = ""
+
+
 class SettingUpdate(Private, frozen=True, kw_only=True, tag="applied"):
     """A command without a report of its own was applied."""
 
@@ -164,7 +177,111 @@ class SettingUpdate(Private, frozen=True, kw_only=True, tag="applied"):
     reference: str
 
 
+class DispatchedHour(Struct, frozen=True, kw_only=True):
+    """One obligation of a dispatch."""
+
+    obligation_id: int
+    period_start: str
+    cards: str
+
+
+class DispatchUpdate(Private, frozen=True, kw_only=True, tag="dispatch"):
+    """A task has bought hours of a seller's site: what he has to run there. For him alone."""
+
+    lease_id: str
+    counterparty: str
+    site: str
+    chip: str
+    instrument: str  # of the first hour
+    hours: tuple[DispatchedHour, ...]
+    data_region: str
+    data_gb: str
+    work: str
+
+
+class AccessUpdate(Private, frozen=True, kw_only=True, tag="access"):
+    """How the buyer of a lease reaches his cards. For him alone."""
+
+    lease_id: str
+    counterparty: str
+    access: str
+
+
+class ResultUpdate(Private, frozen=True, kw_only=True, tag="result"):
+    """What the work of a lease has put out. For its buyer alone."""
+
+    lease_id: str
+    counterparty: str
+    exit_code: int
+    output: str
+    is_final: bool
+
+
+class FailureUpdate(Private, frozen=True, kw_only=True, tag="failure"):
+    """It is known now that an obligation will not be delivered."""
+
+    obligation_id: int
+    side: str
+    instrument: str
+    period_start: str
+    cards: str
+    reason: str  # outage | silent | declared
+
+
+class BuyInUpdate(Private, frozen=True, kw_only=True, tag="buy_in"):
+    """Cards that will not be delivered: a task waits for them, they were bought elsewhere, or a try to buy them has ended.
+
+    escrow: what of the cover the buyer had paid already. ended: cards were covered, open_cards were not; margin: what the
+    failed seller's security paid, refund: what the covers cost less, to the buyer.
+    """
+
+    obligation_id: int
+    side: str
+    status: str  # waiting | covered | ended
+    cards: str
+    covers: tuple[int, ...] = ()  # obligations
+    twelfths: int = 12  # of the hour (EM2)
+    cost: str = ""
+    fee: str = ""
+    moving: str = ""
+    escrow: str = ""
+    limit: str = ""  # per card-hour
+    until: str | None = None
+    open_cards: str = ""
+    margin: str = ""
+    refund: str = ""
+    reason: str = ""  # bought | gate | stopped | none
+
+
+class CurtailmentUpdate(Private, frozen=True, kw_only=True, tag="curtailment"):
+    """An obligation lies in the window of an ordered curtailment."""
+
+    obligation_id: int
+    side: str
+    instrument: str
+    period_start: str
+    cards: str
+    reference: str
+
+
+class CorrectionUpdate(Private, frozen=True, kw_only=True, tag="correction"):
+    """A trade was busted, or has another price."""
+
+    obligation_id: int
+    side: str
+    status: str  # busted | adjusted
+    instrument: str
+    period_start: str
+    cards: str
+    before: str  # price per card-hour
+    price: str
+    cost: str  # busted: what came back to the buyer; adjusted: now
+    fee: str
+    reason: str
+
+
 PrivateEvent = (
     TaskUpdate | OrderUpdate | OfferUpdate | Fill | ReadingUpdate | SettlementUpdate | MakeUpUpdate | MoneyUpdate
-    | MarginUpdate | SettingUpdate
+    | MarginUpdate | CertificateUpdate | SettingUpdate | DispatchUpdate | AccessUpdate | ResultUpdate | FailureUpdate
+    | BuyInUpdate | CurtailmentUpdate | CorrectionUpdate
 )  # fmt: skip

@@ -27,6 +27,10 @@ Levels = Annotated[int, Meta(ge=1, le=1000, description="price levels per side")
 Some = Annotated[tuple[Code, ...], Meta(max_length=MAX_LIST)]
 PeriodPrices = Annotated[tuple[Decimal, ...], Meta(max_length=5_000)]  # 160 days of hours, as traces have them
 Date = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?!\n)", description="a day of the venue's time zone")]
+Work = Annotated[str, Meta(max_length=4_000, description="a command line for the seller's runner, told to him alone")]
+Signature = Annotated[
+    str, Meta(pattern=r"^([0-9a-f]{128})?$(?!\n)", description="Ed25519, lower-case hex, by the site's meter, or nothing")
+]
 Text = Annotated[str, Meta(pattern=r"^[ -~]*$(?!\n)", max_length=80)]
 
 
@@ -105,6 +109,40 @@ class Prices(Paged, frozen=True, kw_only=True):
     region: Code | None = None
 
 
+class Candles(Paged, frozen=True, kw_only=True):
+    """Candles, newest first, of exactly one of: an instrument, a family, a chip (in a region, or everywhere).
+
+    interval: 1m, 5m, 15m, 1h, 4h or 1d. from_time, to_time: candles that begin from then on, and before then.
+    """
+
+    interval: Code
+    instrument: Instrument | None = None
+    family: Code | None = None
+    chip: Code | None = None
+    region: Code | None = None
+    from_time: Time | None = None
+    to_time: Time | None = None
+
+
+class CurveOf(Body, frozen=True, kw_only=True):
+    """The forward curve of a family."""
+
+    family: Code
+
+
+class Indices(Paged, frozen=True, kw_only=True):
+    """The index of a chip (none: of all of family ai, per PFLOPS-hour) in a region (none: the country), newest first.
+
+    Of one delivery period, or of those that begin from from_time on and before to_time.
+    """
+
+    chip: Code | None = None
+    region: Code | None = None
+    period_start: Time | None = None
+    from_time: Time | None = None
+    to_time: Time | None = None
+
+
 # --- tasks and orders ---
 
 
@@ -127,7 +165,8 @@ class TaskTerms(Body, frozen=True, kw_only=True):
 
     Either chips and cards, or pflops_hours with a budget: then any of the chips (none named: any chip of family ai) in the
     number that does so much within `hours`. min_run: hours of the shortest run (split). slowest_class: no slower latency class
-    than this, whatever its round trip. is_immediate: it never waits.
+    than this, whatever its round trip. is_immediate: it never waits. work: a command line for the seller's runner, told to him
+    alone.
     """
 
     client_order_id: Id
@@ -156,6 +195,7 @@ class TaskTerms(Body, frozen=True, kw_only=True):
     steps: Annotated[tuple[LimitStep, ...], Meta(max_length=MAX_STEPS)] = ()
     is_immediate: bool = False
     slowest_class: Code | None = None
+    work: Work = ""
 
 
 class OwnTask(Body, frozen=True, kw_only=True):
@@ -285,6 +325,7 @@ class ReadingTerms(Body, frozen=True, kw_only=True):
     number: Annotated[int, Meta(ge=1, lt=2**31)]
     delivered_cards: Decimal
     participant: Id | None = None
+    signature: Signature = ""
 
 
 class ReadingAgreed(Body, frozen=True, kw_only=True):

@@ -28,6 +28,9 @@ class VenueTerms(Body, frozen=True, kw_only=True):
     max_waiting_per_chip: Count = 4096
     max_task_lots: Count = 1_000_000
     idempotency_retention_s: Count = 604_800
+    green_needs_certificates: bool = False
+    fix_min_lots: Count = 30
+    fix_half_spread_ppm: Count = 10_000
 
 
 class ChipTerms(Body, frozen=True, kw_only=True):

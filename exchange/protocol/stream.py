@@ -16,10 +16,10 @@ from exchange.protocol.requests import Body
 
 RequestId = Annotated[int, Meta(gt=-(2**53), lt=2**53)] | Annotated[str, Meta(max_length=64)]
 
-CHANNELS = ("instruments", "top", "depth", "trades", "lane", "demand", "user", "heartbeat")
-NAMED = frozenset(("top", "depth", "trades", "lane"))  # channels that are about something
+CHANNELS = ("instruments", "top", "depth", "trades", "prices", "curve", "lane", "demand", "user", "heartbeat")
+NAMED = frozenset(("top", "depth", "trades", "prices", "curve", "lane"))  # channels that are about something
 # A late reader of these gets the newest state instead of every step.
-CONFLATED = frozenset(("top", "depth", "instruments", "lane", "demand", "heartbeat"))
+CONFLATED = frozenset(("top", "depth", "instruments", "prices", "curve", "lane", "demand", "heartbeat"))
 
 CLOSE_NORMAL = 1000
 CLOSE_TOO_LARGE = 1009
@@ -49,6 +49,8 @@ class Login(Body, frozen=True, kw_only=True):
 
 class Subscribe(Body, frozen=True, kw_only=True):
     """A channel: instrument for top and depth; trades takes an instrument, a family followed by /* or *; lane a topic.
+
+    prices takes an instrument or a family followed by /*; curve takes a family.
 
     resume: the epoch and the last seq seen; what came since is sent again, or a new snapshot where that is too long ago.
     """
@@ -190,6 +192,18 @@ class TradesData(Struct, frozen=True, kw_only=True):
 
 class LaneData(Struct, frozen=True, kw_only=True):
     """The whole view (answers.LaneLevel), at most once a second where it has changed."""
+
+    items: tuple[Any, ...]
+
+
+class PricesData(Struct, frozen=True, kw_only=True):
+    """Instruments (answers_prices.InstrumentPrice); in a delta those that changed, all null: nothing is known any more."""
+
+    items: tuple[Any, ...]
+
+
+class CurveData(Struct, frozen=True, kw_only=True):
+    """Points (answers_prices.CurvePoint); in a delta those that changed, price null: there is none any more."""
 
     items: tuple[Any, ...]
 

@@ -9,10 +9,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from exchange.domain import commands as c
+from exchange.domain import commands_delivery as cd
 from exchange.domain.units import NS_PER_SECOND
 from exchange.protocol import requests as r
+from exchange.protocol import requests_delivery as rd
 from exchange.protocol import requests_operator as ro
+from exchange.protocol import to_command_delivery as wd
+from exchange.protocol import to_command_green as wg
 from exchange.protocol.measures import Measures, invalid, scaled
+from exchange.protocol.to_command_settlement import SETTLEMENT
 
 _INT64_SECONDS = (1 << 63) // NS_PER_SECOND
 
@@ -99,6 +104,7 @@ def task_of(args: r.TaskTerms, participant: str, m: Measures) -> c.Task:
         steps=tuple(_step_of(item, place, m) for place, item in enumerate(args.steps)),
         is_immediate=args.is_immediate,
         slowest_class=args.slowest_class or "",
+        work=args.work,
     )
 
 
@@ -154,6 +160,7 @@ def terms_of(task: c.Task, m: Measures) -> r.TaskTerms:
         ),
         is_immediate=task.is_immediate,
         slowest_class=task.slowest_class or None,
+        work=task.work,
     )
 
 
@@ -252,13 +259,14 @@ def _offer_change(command: c.AmendOffer, m: Measures) -> r.OfferChange:
 
 
 def _reading_of(args: r.ReadingTerms, who: str, m: Measures) -> c.SubmitReading:
-    return c.SubmitReading(who, args.obligation_id, args.number, m.lots(args.delivered_cards, "delivered_cards"))
+    lots = m.lots(args.delivered_cards, "delivered_cards")
+    return c.SubmitReading(who, args.obligation_id, args.number, lots, args.signature)
 
 
 def _reading_terms(command: c.SubmitReading, m: Measures) -> r.ReadingTerms:
     return r.ReadingTerms(
         participant=command.participant, obligation_id=command.obligation_id, number=command.number,
-        delivered_cards=m.cards_text(command.delivered_lots),
+        delivered_cards=m.cards_text(command.delivered_lots), signature=command.signature,
     )  # fmt: skip
 
 
@@ -293,7 +301,8 @@ def _capacity_terms(command: c.AttestCapacity, m: Measures) -> ro.CapacityTerms:
 _PLAIN_SETTINGS = (
     "name", "time_zone", "period_min", "gate_min", "horizon_periods", "lots_per_card", "release_min", "dispute_min",
     "entry_margin_ppm", "alpha_ppm", "lambda_ppm", "lambda_announced_ppm", "max_waiting_per_firm",
-    "max_waiting_per_chip", "max_task_lots",
+    "max_waiting_per_chip", "max_task_lots", "green_needs_certificates", "fix_min_lots",
+    "fix_half_spread_ppm",
 )  # fmt: skip
 
 
@@ -445,6 +454,11 @@ WAYS: dict[str, Way] = {
         ),
     ),
     "announce_outage": Way(c.AnnounceOutage, _outage_of, _outage_terms),
+    "set_meter": Way(cd.SetMeter, wd.meter_of, wd.meter_terms),
+    "give_access": Way(cd.GiveAccess, wd.access_of, wd.access_terms),
+    "return_result": Way(cd.ReturnResult, wd.result_of, wd.result_terms),
+    "probe_reading": Way(cd.ProbeReading, wd.probe_of, wd.probe_terms),
+    "declare_failure": _alike(cd.DeclareFailure, rd.FailureTerms),
     "post_bond": _money(c.PostBond, r.BondTerms),
     "deposit": _money(c.Deposit, r.MoneyMove),
     "withdraw": _money(c.Withdraw, r.MoneyMove),
@@ -457,11 +471,9 @@ WAYS: dict[str, Way] = {
     "set_tariff": Way(c.SetTariff, _tariff_of, _tariff_terms),
     "list_family": _alike(c.ListFamily, ro.FamilyTerms, is_own=False),
     "set_fix": Way(c.SetFix, _fix_of, _fix_terms),
+    "issue_certificates": Way(c.IssueCertificates, wg.certificates_of, wg.certificate_terms),
     "set_power_prices": Way(c.SetPowerPrices, _power_of, _power_terms),
-    "settle_period": Way(
-        c.SettlePeriod, lambda args, _, m: c.SettlePeriod(m.time_ns(args.period_start, "period_start")),
-        lambda made, m: ro.Settlement(period_start=m.time_text(made.period_start_ns)),
-    ),
+    **{name: Way(*row) for name, row in SETTLEMENT.items()},
     "advance_time": Way(
         c.AdvanceTime, lambda args, _, m: c.AdvanceTime(m.time_ns(args.to, "to")),
         lambda made, m: ro.ClockMove(to=m.time_text(made.now_ns)),

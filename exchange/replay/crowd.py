@@ -21,23 +21,26 @@ from typing import Any
 import msgspec
 
 from clients.errors import AuthenticationError, CpxError, ExchangeError, NetworkError, NotFound
+from clients.runner import hide
 from exchange.adapters.draws import Draws
-from exchange.domain.commands import AddSite, AttestCapacity, Deposit, PlaceOffer, SubmitTask
+from exchange.domain.commands import AddParticipant, AddSite, AttestCapacity, Deposit, PlaceOffer, SubmitTask
 from exchange.domain.instrument import Periods
 from exchange.domain.units import NS_PER_HOUR, NS_PER_MINUTE
 from exchange.protocol.measures import Measures
 from exchange.protocol.operations import OPERATIONS
 from exchange.protocol.to_command import from_command
+from exchange.replay.crowd_agents import CrowdAgents
 from exchange.replay.crowd_days import CrowdPlan, crowd_day, money_commands
 from exchange.replay.crowd_maker import MAKER, Maker, maker_setup
 from exchange.replay.driver import COUNTERSIGNED_OF_16
+from exchange.replay.green import from_now
 from exchange.replay.market_day import MarketDay
 from exchange.replay.remote import sender
 from exchange.replay.scenario import DEMO_SEED, DEMO_TASKS, DEMO_VENUE
 from exchange.replay.sessions import Sessions, read_secrets, write_secrets
 
 STATE_FILE, SECRETS_FILE = "crowd.json", "crowd.keys"
-TICK_S, MAKER_EVERY_S = 0.25, 1.0
+TICK_S, MAKER_EVERY_S, AGENTS_EVERY_S = 0.25, 1.0, 1.0
 AT_ONCE = 16  # participants that act at the same time
 OPENS_BEFORE_NS = 2 * NS_PER_HOUR  # a day is prepared so long before it begins
 LATE_PERIODS = 2  # after a pause: periods whose readings are still taken
@@ -56,8 +59,11 @@ class OtherVenue(Exception):
 class Crowd:
     """Everybody; `tick` does what is due by the server's clock."""
 
-    def __init__(self, sessions: Sessions, folder: Path, *, seed: int, tasks: int) -> None:
-        self._sessions, self._folder = sessions, folder
+    def __init__(
+        self, sessions: Sessions, folder: Path, *, seed: int, tasks: int, agents: CrowdAgents | None = None
+    ) -> None:  # fmt: skip
+        """agents: who run the work that comes with tasks; without them nobody does, and such hours fall short."""
+        self._sessions, self._folder, self._agents = sessions, folder, agents
         self._seed, self._tasks = seed, tasks
         self._plan: CrowdPlan | None = None
         self._days: dict[int, MarketDay] = {}  # those whose rows are not all sent
@@ -67,7 +73,7 @@ class Crowd:
         self._measures = Measures(DEMO_VENUE)
         self._grid = Periods(DEMO_VENUE.period_min * NS_PER_MINUTE, DEMO_VENUE.gate_min * NS_PER_MINUTE)
         self._maker = Maker(self._call, self._measures, self._grid, seed)
-        self._maker_at = 0.0
+        self._maker_at = self._agents_at = 0.0
         self.refused: Counter[str] = Counter()  # reason -> commands, for the log
 
     async def tick(self) -> None:
@@ -81,6 +87,9 @@ class Crowd:
         for number in sorted(self._days):
             await self._send_rows(number, now_ns)
         await self._deliver(now_ns)
+        if self._agents is not None and time.monotonic() >= self._agents_at:
+            self._agents_at = time.monotonic() + AGENTS_EVERY_S
+            await self._agents.look(self._grid.start(self._grid.at(now_ns)), self._grid.period_ns)
         if time.monotonic() >= self._maker_at:
             self._maker_at = time.monotonic() + MAKER_EVERY_S
             with suppress(NotFound):  # its gate closed just now
@@ -102,9 +111,15 @@ class Crowd:
             return plan
         plan = CrowdPlan(state["seed"], state["tasks"], DEMO_VENUE, state["origin_ns"])
         self._opened = state["opened"]
+        for number in range(max(0, self._opened - 1), self._opened + 1):  # whose hours may still run
+            self._know(await asyncio.to_thread(crowd_day, plan, number))
         for number, row in state["rows"]:
             self._days[number], self._next_row[number] = crowd_day(plan, number), row
         return plan
+
+    def _know(self, day: MarketDay) -> None:
+        if self._agents is not None:
+            self._agents.people |= {MAKER} | {each.participant for each in day.participants if type(each) is AddParticipant}
 
     async def _check_measures(self) -> None:
         """OtherVenue where somebody set the venue up in another way: the days would not fit it."""
@@ -130,11 +145,14 @@ class Crowd:
         """
         assert self._plan is not None
         day = await asyncio.to_thread(crowd_day, self._plan, number)
+        self._know(day)
         money = money_commands(day)
         people = [command for command in day.participants if command not in money]
         sites = [command for command in day.sites if type(command) is AddSite]
         attested = [command for command in day.attestations if type(command) is AttestCapacity]
-        for group in (day.families, people, sites, attested):
+        now_ns = await self._now_ns()
+        issued = [left for each in day.certificates if (left := from_now(each, DEMO_VENUE, now_ns)) is not None]
+        for group in (day.families, people, sites, attested, issued):
             await self._together([self._operate(command) for command in group])
         keyed = [(command, f"crowd-d{number}-{place}") for place, command in enumerate(money)]
         for is_deposit in (True, False):  # a bond is paid out of what was brought in
@@ -225,6 +243,8 @@ class Crowd:
             read: dict[str, list[Any]] = {}
             agreed: dict[str, list[int]] = {}
             for due in found:
+                if due.has_work:
+                    continue  # whoever runs it reads its meter
                 draw = Draws(self._seed, "meter", due.obligation_id).below(1 << 40)
                 is_short = draw % 1_000_000 < SHORTFALL_PPM
                 read.setdefault(due.seller, []).append((due.obligation_id, "0" if is_short else format(due.cards, "f")))
@@ -286,11 +306,14 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-async def play(url: str, operator_key: str, folder: Path, *, seed: int, tasks: int) -> None:
-    """Until cancelled; a server that is away is waited for, with longer and longer pauses."""
+async def play(
+    url: str, operator_key: str, folder: Path, *, seed: int, tasks: int, programs: tuple[str, ...] = ()
+) -> None:  # fmt: skip
+    """Until cancelled; a server that is away is waited for, with longer and longer pauses. programs: that work may run."""
     secrets = read_secrets(folder / SECRETS_FILE)
     sessions = Sessions(url, operator_key, label="demo crowd", known=secrets)
-    crowd = Crowd(sessions, folder, seed=seed, tasks=tasks)
+    agents = CrowdAgents(url, sessions, Measures(DEMO_VENUE), programs, say)
+    crowd = Crowd(sessions, folder, seed=seed, tasks=tasks, agents=agents)
     wait_s = 0.0
     try:
         while True:
@@ -303,12 +326,15 @@ async def play(url: str, operator_key: str, folder: Path, *, seed: int, tasks: i
                 wait_s = min(RETRY_MOST_S, 2 * wait_s or RETRY_FIRST_S)
             await asyncio.sleep(wait_s or TICK_S)
     finally:
+        await agents.close()
         await sessions.close()
 
 
 async def play_while_wanted(url: str, operator_key: str, arguments: argparse.Namespace) -> None:
     """Until SIGTERM, SIGINT, or until whoever started it is gone."""
-    playing = asyncio.create_task(play(url, operator_key, arguments.folder, seed=arguments.seed, tasks=arguments.tasks))
+    playing = asyncio.create_task(play(
+        url, operator_key, arguments.folder, seed=arguments.seed, tasks=arguments.tasks, programs=tuple(arguments.program),
+    ))  # fmt: skip
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, playing.cancel)
@@ -327,11 +353,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where it keeps its keys and how far it is")
     parser.add_argument("--seed", type=int, default=DEMO_SEED, help="which day comes first")
     parser.add_argument("--tasks", type=int, default=DEMO_TASKS, help="tasks a day")
+    parser.add_argument("--program", action="append", default=[], help="work of tasks may run this here; none by default")
     parser.add_argument("--url", default=os.environ.get("CPX_URL", ""), help="by default CPX_URL")
     arguments = parser.parse_args()
     key = os.environ.get("CPX_KEY", "")
     if not arguments.url or not key:
         parser.error("an address (--url or CPX_URL) and the operator's key (CPX_KEY) are needed")
+    hide()  # the key is not for the work that we run
     try:
         asyncio.run(play_while_wanted(arguments.url, key, arguments))
     except OtherVenue as error:

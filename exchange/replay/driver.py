@@ -2,10 +2,10 @@
 
 A deterministic function of the day and of what the venue has answered, so that a run that was killed can be resumed:
 the driver starts from the beginning, the journal answers for what is in it already, and the rest is new.
-One period at a time: rows in order of time, a stop before the gate, and after the end of the period its readings. Fixes
-and settlements are the operator's (`exchange.engine.desk`): they follow where the clock comes to their stops. Idle
-stretches (no rows, nothing open, nothing waiting that could still be filled) are skipped in one step; the run ends when
-nothing is left to send, wait for or settle.
+One period at a time: what fails in the next one, as far as it is known, rows in order of time, a stop before the gate,
+and after the end of the period its readings. Fixes, buy-ins and settlements are the operator's (`exchange.engine.desk`):
+they follow where the clock comes to their stops. Idle stretches (no rows, nothing open, nothing waiting that could still be
+filled) are skipped in one step; the run ends when nothing is left to send, wait for or settle.
 """
 
 from collections import Counter
@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import Any
 
 from exchange.domain.commands import AdvanceTime, CountersignReading, SubmitReading
+from exchange.domain.commands_delivery import DeclareFailure
 from exchange.domain.events import Refused
 from exchange.domain.instrument import Periods
 from exchange.domain.units import NS_PER_MINUTE, NS_PER_SECOND
@@ -50,6 +51,7 @@ class Driver:
         self._now_ns = 0  # the venue's time, since nobody else moves it
         self._next_row = 0
         self.offers_refused: Counter = Counter()  # reason -> offers
+        self._declared: set[int] = set()  # obligations whose failure was told ahead
 
     def run(self) -> Iterator[Progress]:
         """Runs to the end of the day, yielding after every period."""
@@ -85,6 +87,7 @@ class Driver:
 
     def _run_period(self, period: int) -> None:
         """From the end of the period before to the end of this one."""
+        self._submit(self._failures(period + 1))
         stop_ns = self._grid.gate(period + 1) - NS_PER_SECOND
         self._submit(self._rows_until(stop_ns, clock_ns=stop_ns))
         end_ns = self._grid.start(period + 1)
@@ -107,14 +110,30 @@ class Driver:
             commands.append(AdvanceTime(clock_ns))
         return commands
 
+    def _failures(self, period: int) -> list[DeclareFailure]:
+        """Every second obligation that will fall short is declared before the gate of its period, as far as it is sold."""
+        if not self._shortfall_ppm:
+            return []
+        failing = [
+            due for due in self._view.due_in(self._grid.start(period))
+            if self._falls_short(self._draw(due.number)) and (self._draw(due.number) >> 50) % 2
+        ]  # fmt: skip
+        self._declared |= {due.number for due in failing}
+        return [DeclareFailure(due.seller, due.number) for due in failing]
+
+    def _falls_short(self, draw: int) -> bool:
+        return draw % 1_000_000 < self._shortfall_ppm
+
     def _readings(self, period: int) -> list[SubmitReading | CountersignReading]:
         """What the meters of a period say: all of it, but for outages and a seeded few that fall short; buyers answer."""
         readings: list[SubmitReading | CountersignReading] = []
         for due in self._view.due_in(self._grid.start(period)):
+            if due.number in self._declared:
+                continue  # of these nothing counts
             delivered, draw = due.lots, self._draw(due.number)
             if any(self._hits(outage, due.site, period) for outage in self._day.outages):
                 delivered = 0
-            elif draw % 1_000_000 < self._shortfall_ppm:
+            elif self._falls_short(draw):
                 delivered = (draw >> 32) % due.lots
             readings.append(SubmitReading(due.seller, due.number, 1, delivered))
             if delivered == due.lots and (draw >> 24) % 16 < COUNTERSIGNED_OF_16:

@@ -39,6 +39,7 @@ from exchange.domain.commands import (
     SetTariff,
     SetVenue,
 )
+from exchange.replay.green import backed
 from exchange.replay.market_day import (
     MarketDay,
     buyers,
@@ -124,7 +125,7 @@ def market_day_from_files(
         pieces=pieces_of(read.tasks),
         notes=tuple(read.notes),
     )
-    return day, read.problems
+    return backed(day), read.problems
 
 
 def _power(

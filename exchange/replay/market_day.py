@@ -23,6 +23,7 @@ from exchange.domain.commands import (
     SetVenue,
     Task,
 )
+from exchange.domain.commands_green import IssueCertificates
 from exchange.domain.money import task_budget, with_fee
 from exchange.domain.units import MICRO, NS_PER_MINUTE, PPM, div_ceil
 
@@ -73,11 +74,12 @@ class MarketDay:
         tuple[str, str, str], ...
     ] = ()  # (participant, task, the first task of the same row) where a row became several tasks
     notes: tuple[str, ...] = ()  # how the day was made, for people
+    certificates: tuple[IssueCertificates, ...] = ()  # green power behind its offers
 
     def setup(self) -> tuple[object, ...]:
         """The commands to apply at start_ns, in order."""
         head = (self.settings, self.catalogue, self.tariff)
-        return (*head, *self.families, *self.participants, *self.sites, *self.attestations)
+        return (*head, *self.families, *self.participants, *self.sites, *self.attestations, *self.certificates)
 
 
 def hold_micro(task: Task, venue: SetVenue, tariff: SetTariff) -> int:

@@ -11,6 +11,7 @@ from exchange.domain.commands import AnnounceOutage, AttestCapacity, SetTariff, 
 from exchange.domain.units import NS_PER_HOUR, NS_PER_SECOND
 from exchange.replay.demo_buyers import demo_tasks
 from exchange.replay.demo_providers import Provider, attested_lots, demo_offers, demo_sellers
+from exchange.replay.green import backed
 from exchange.replay.market_day import (
     MarketDay,
     Outage,
@@ -28,7 +29,7 @@ from exchange.replay.market_day import (
 DEMO_SEED = 1
 DEMO_TASKS = 2_500
 DEMO_START_NS = 1_795_449_600 * NS_PER_SECOND  # 2026-11-24T00:00:00+08:00
-DEMO_VENUE = SetVenue(name="CPX demo day")
+DEMO_VENUE = SetVenue(name="CPX demo day", green_needs_certificates=True)
 
 HUB_OUTAGES, OTHER_OUTAGES, ANNOUNCED = 3, 2, 2
 NOTICE_HOURS = 3
@@ -52,7 +53,7 @@ def market_day(
     sites, needed = sites_from_offers(offer_rows)
     owner_of = {site.site: by_code[site.participant] for site in sites}
     day_start_ns, day_end_ns = window(task_rows, offer_rows, venue)
-    return MarketDay(
+    day = MarketDay(
         settings=venue,
         catalogue=load_catalogue(),
         tariff=tariff,
@@ -71,6 +72,7 @@ def market_day(
         waste=waste_of(task_rows),
         notes=(f"the bundled demo, seed {seed}: all participants, tasks, offers and prices are invented",),
     )
+    return backed(day) if venue.green_needs_certificates else day
 
 
 def _deposits(seed: int, tasks: list[TaskRow], venue: SetVenue, tariff: SetTariff) -> dict[str, int]:

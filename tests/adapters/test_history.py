@@ -15,7 +15,7 @@ from exchange import ports_history
 from exchange.adapters.history import History
 from exchange.domain.commands import AmendOrder, CancelOrder, PlaceOrder
 from exchange.domain.units import MICRO
-from exchange.ports_history import Page, Window
+from exchange.ports_history import ALWAYS, Page, Window
 
 pytestmark = pytest.mark.slow  # a live exchange, or a market day
 
@@ -45,8 +45,9 @@ SCOPED = {
     "transfers": lambda row: (row.from_account, row.to_account),
     "sites": lambda row: (row.participant,),
 }
-UNSCOPED = {"trades", "trades_since", "fixes", "participants", "answer"}  # public, or the operator's
-BY_NAME = {"order", "task", "offer_hours", "readings", "statement", "balances"}  # each has a test of its own below
+PUBLISHED = {"tape_of_open", "candle_starts", "candles", "prints", "fixed_periods", "weighed_fixes"}  # see test_price_rows
+UNSCOPED = PUBLISHED | {"trades", "trades_since", "fixes", "participants", "answer"}  # public, or the operator's
+BY_NAME = {"order", "task", "offer_hours", "readings", "statement", "balances", "green_use"}  # each has a test of its own below
 
 
 def test_every_question_is_in_one_of_the_lists():
@@ -252,3 +253,18 @@ def test_a_site_has_everything_attested_for_it(history: History, sample: Sample)
     assert {row.site for row in sites} == set(sample.venue.state.sites)
     assert all(row.attestations and row.attestations[0].lots > 0 for row in sites)
     assert history.sites(sites[0].participant) == [row for row in sites if row.participant == sites[0].participant]
+
+
+def test_green_use_is_the_buyer_s_by_instrument_and_period(history: History):
+    owed = [row for row in everything(lambda page: history.obligations(None, page=page)) if row.delivered_lots]
+    everybody = history.green_use(None, ALWAYS)
+    assert everybody and {row.buyer for row in everybody} == {row.buyer for row in owed}
+    assert {(row.buyer, row.instrument, row.period_start_ns) for row in owed} <= {
+        (row.buyer, row.instrument, row.period_start_ns) for row in everybody
+    }
+    assert len(everybody) == len({(row.buyer, row.instrument, row.period_start_ns) for row in everybody})
+    for name in {row.buyer for row in everybody}:
+        assert history.green_use(name, ALWAYS) == [row for row in everybody if row.buyer == name]
+    first = min(row.period_start_ns for row in everybody)
+    assert history.green_use(None, Window(first, first + 1)) == [row for row in everybody if row.period_start_ns == first]
+    assert history.green_use("nobody", ALWAYS) == [] and all(row.load_wh > 0 for row in everybody)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from clients import Client
-from exchange.cli.main import COMMANDS, SHARED
+from exchange.cli.main import COMMANDS, SHARED, load
 
 pytestmark = pytest.mark.slow  # a live exchange, or a market day
 
@@ -289,6 +289,7 @@ def test_the_page_of_commands_has_every_market_command_and_what_it_is_for():
 
 @pytest.mark.parametrize("name", SHARED)
 def test_every_help_has_an_example_and_the_options_of_all(look, name):
-    text = look("anna", name, "--help").stdout
-    assert f"cpx {name}" in text.split("Example", 1)[1]
-    assert all(option in text for option in ("--url", "--key", "--json", "--explain"))
+    for words in ([name, each] for each in sorted(group)) if (group := getattr(load(name), "commands", None)) else [[name]]:
+        text = look("anna", *words, "--help").stdout
+        assert f"cpx {' '.join(words)}" in text.split("Example", 1)[1]
+        assert all(option in text for option in ("--url", "--key", "--json", "--explain")), words

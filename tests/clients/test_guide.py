@@ -85,6 +85,33 @@ def test_every_example_of_the_guide_to_tasks_runs(
 
 
 @pytest.mark.slow
+def test_every_example_of_the_guide_to_delivery_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with live_market(tmp_path / "market") as market:
+        market.client(market.seller_key).offer(
+            64, site="zw-1", chip="A910B", latency_class="L10", start=china(8), end=china(20), price="5.20"
+        )
+        monkeypatch.setenv("CPX_URL", market.server.url)
+        monkeypatch.setenv("CPX_KEY", market.buyer_key)
+        monkeypatch.setenv("CPX_PROVIDER_KEY", market.seller_key)
+        text = (ROOT / "docs" / "guides" / "delivery.md").read_text(encoding="utf-8")
+        scope: dict[str, object] = {"__name__": "guide"}
+        blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+        assert len(blocks) >= 3
+        for number, block in enumerate(blocks[:3]):
+            if number == 2:
+                market.operator.advance_time(china(8))  # the hour begins whose reading is given
+            exec(compile(block, f"delivery.md block {number}", "exec"), scope)
+        said = capsys.readouterr().out
+        assert "sold () ()" in said and "A910B 8 " in said and "python train.py --epochs 3" in said
+        buyer = market.client(market.buyer_key)
+        (lease,) = buyer.leases()
+        assert (lease.accesses[0].access, lease.results[0].output) == ("ssh -p 2201 job@gz-1.example", "3 epochs, loss 0.21")
+        assert next(buyer.obligations()).reading == 1
+
+
+@pytest.mark.slow
 def test_the_example_of_the_readme_runs(
     supplied: LiveMarket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,4 +130,4 @@ def test_the_table_of_methods_names_each_method_and_no_other() -> None:
         if row.startswith("`"):
             named |= {word for cell in re.findall(r"`([^`]+)`", row) for word in cell.split()}
     ours = {name for name in dir(AsyncClient) if not name.startswith("_")}
-    assert named == ours - {"call", "try_command", "close", "url"}
+    assert named == ours - {"call", "try_command", "close", "url", "clock"}

@@ -12,21 +12,28 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from clients import events, models, models_delivery, models_operator
+from clients import events, models, models_delivery, models_green, models_operator, models_prices
 from clients.core import ANSWERS
 from clients.errors import BadAnswer
 from clients.model import read_model
-from exchange.protocol import answers, answers_delivery, answers_operator, private
+from exchange.protocol import (
+    answers,
+    answers_delivery,
+    answers_green,
+    answers_operator,
+    answers_prices,
+    private,
+)
 from exchange.protocol.operations import OPERATIONS
 from exchange.protocol.requests import TaskTerms
 
-ROOMS = (models, models_delivery, models_operator, events)
+ROOMS = (models, models_delivery, models_green, models_operator, models_prices, events)
 BASES = {"Answer", "Private"}
 
 
 def wire_structs() -> list[type[Struct]]:
     found = {}
-    for room in (answers, answers_delivery, answers_operator, private):
+    for room in (answers, answers_delivery, answers_green, answers_operator, answers_prices, private):
         for name, kind in inspect.getmembers(room, inspect.isclass):
             if issubclass(kind, Struct) and kind is not Struct and name not in BASES and kind is not TaskTerms:
                 found[name] = kind

@@ -18,10 +18,15 @@ from pathlib import Path
 from worlds import HOUR, MINUTE, SECOND, T0, YUAN, World
 
 from exchange.domain import commands as c
+from exchange.domain import commands_delivery as cd
 from exchange.domain import events as e
+from exchange.domain import events_delivery as ed
+from exchange.domain import events_settlement as es
+from exchange.domain.events_green import CertificatesClosed
 from exchange.domain.money import BUCKET_NAMES, balance
 from exchange.domain.units import format_micro, parse_micro, parse_scaled
 from exchange.domain.venue import Venue
+from exchange.engine.fixer import Fixer
 
 FAMILIES = (
     "H800/wuhan/L5/grid", "H800/guian/L10/grid", "H800/guian/L10/green", "H800/guian/BE/grid", "H800/qingyang/L10/grid",
@@ -97,6 +102,10 @@ class Teller:
             self._world([])
         if verb == "money":
             return self._money(words)
+        if verb == "gate":
+            return self._gate(words)
+        if verb == "certificates":
+            return self._certificates(words)
         result = getattr(self, "_" + verb.replace("-", "_"))(words)
         commands = result if isinstance(result, list) else [result]
         events = [event for command in commands for event in self.world.do(command)]
@@ -107,8 +116,10 @@ class Teller:
     def _world(self, words: list[str]) -> list:
         asked = dict(zip(words[::2], words[1::2], strict=True))
         fee, rich = int(asked.pop("fee", "5000")), parse_micro(asked.pop("money", "100000"))
+        is_green = asked.pop("green", "") == "certified"
         settings = c.SetVenue(
-            "story", **{"lots_per_card": 1, **{SETTINGS[k]: int(x) for k, x in asked.items()}}
+            "story", green_needs_certificates=is_green,
+            **{"lots_per_card": 1, **{SETTINGS[k]: int(x) for k, x in asked.items()}},
         )
         regions = tuple(c.Region(code, code, "", "edge" if code == "wuhan" else "cluster", 0, 0) for code in
                         ("wuhan", "guian", "qingyang"))  # fmt: skip
@@ -269,6 +280,21 @@ class Teller:
         region, start, prices = words
         return c.SetPowerPrices(region, self._hour(start), tuple(map(parse_micro, prices.split(","))))
 
+    def _certify(self, words: list[str]) -> c.IssueCertificates:
+        """certify P1 c1 guian 03 44800,44800: Wh hour by hour."""
+        who, name, region, start, figures = words
+        return c.IssueCertificates(
+            who, name, region, self._hour(start), tuple(map(int, figures.split(","))), "modelled", "a story"
+        )
+
+    def _certificates(self, words: list[str]) -> str:
+        """certificates P1 guian 03: what has become of them."""
+        period = self.world.venue.periods.at(self._hour(words[2]))
+        held = self.world.venue.state.certificates.get((words[0], words[1], period))
+        if held is None:
+            return "none"
+        return f"issued {held.issued_wh} free {held.free_wh} pledged {held.pledged_wh} retired {held.retired_wh}"
+
     def _allow(self, words: list[str]) -> c.AllowEmergency:
         return c.AllowEmergency(words[0], True)
 
@@ -337,6 +363,8 @@ class Teller:
                 )
             case "now":
                 about["is_immediate"] = True
+            case "work":
+                about["work"] = more.pop(0)
             case "lane":
                 about["lane"] = more.pop(0)
             case "regions":
@@ -405,8 +433,36 @@ class Teller:
         raise AssertionError(f"nothing is owed for {text}")
 
     def _reading(self, words: list[str]) -> c.SubmitReading:
+        """reading TASK@HOUR CARDS [number N] [signed]"""
+        due, more = self._due(words[0]), words[2:]
+        number = int(more[more.index("number") + 1]) if "number" in more else due.reading.number + 1
+        signature = "ab" * 64 if "signed" in more else ""
+        return c.SubmitReading(due.seller, due.number, number, self._lots(words[1]), signature)
+
+    def _meter(self, words: list[str]) -> cd.SetMeter:
+        """meter P1 g1 [heartbeat SECONDS] [signed]"""
+        who, site, *more = words
+        heartbeat_s = int(more[more.index("heartbeat") + 1]) if "heartbeat" in more else 0
+        return cd.SetMeter(who, site, "cd" * 32 if "signed" in more else "", heartbeat_s)
+
+    def _probe(self, words: list[str]) -> cd.ProbeReading:
+        return cd.ProbeReading("probe-1", self._due(words[0]).number, self._lots(words[1]))
+
+    def _fail(self, words: list[str]) -> cd.DeclareFailure:
+        """fail t1@03 [P2]: its seller, or somebody else, says that it will not be delivered."""
         due = self._due(words[0])
-        return c.SubmitReading(due.seller, due.number, due.reading.number + 1, self._lots(words[1]))
+        return cd.DeclareFailure(words[1] if len(words) > 1 else due.seller, due.number)
+
+    def _lease(self, text: str) -> str:
+        return str(self.world.venue.state.leases[self._due(text).lease].first)
+
+    def _access(self, words: list[str]) -> cd.GiveAccess:
+        """access P1 TASK@HOUR TEXT"""
+        return cd.GiveAccess(words[0], self._lease(words[1]), words[2])
+
+    def _result(self, words: list[str]) -> cd.ReturnResult:
+        """result P1 TASK@HOUR EXIT-CODE TEXT [part]"""
+        return cd.ReturnResult(words[0], self._lease(words[1]), int(words[2]), words[3], "part" not in words[4:])
 
     def _countersign(self, words: list[str]) -> c.CountersignReading:
         """countersign TASK@HOUR [NUMBER]: the buyer agrees with the last reading, or with the one named."""
@@ -429,8 +485,27 @@ class Teller:
         dues = sorted(self.world.venue.obligations_of_period.get(period, ()))
         owed = [self.world.venue.state.obligations[number] for number in dues]
         return [
-            c.SubmitReading(due.seller, due.number, 1, due.lots) for due in owed if due.reading.number == 0
+            c.SubmitReading(due.seller, due.number, 1, due.lots)
+            for due in owed if due.reading.number == 0 and due.number not in self.world.venue.state.failing
         ]
+
+    def _buy_in(self, words: list[str]) -> c.BuyIn:
+        return c.BuyIn(self._due(words[0]).number)
+
+    def _curtail(self, words: list[str]) -> c.OrderCurtailment:
+        """curtail region guian 01-03, or curtail site g1 01-03."""
+        start, end = words[2].split("-")
+        region, site = (words[1], "") if words[0] == "region" else ("", words[1])
+        return c.OrderCurtailment(region, site, self._hour(start), self._hour(end), "grid order 7")
+
+    def _bust(self, words: list[str]) -> c.BustTrade:
+        return c.BustTrade(self._due(words[0]).number, "typed wrong")
+
+    def _bust_number(self, words: list[str]) -> c.BustTrade:
+        return c.BustTrade(int(words[0]), "typed wrong")
+
+    def _adjust(self, words: list[str]) -> c.AdjustTrade:
+        return c.AdjustTrade(self._due(words[0]).number, parse_micro(words[1]), "typed wrong")
 
     def _settle(self, words: list[str]) -> c.SettlePeriod:
         return c.SettlePeriod(self._hour(words[0]))
@@ -439,6 +514,22 @@ class Teller:
         """money B1 held: what lies in a purse."""
         bucket = next(bucket for bucket, name in BUCKET_NAMES.items() if name == words[1])
         return format_micro(balance(self.world.venue, words[0], bucket))
+
+    def _gate(self, words: list[str]) -> str:
+        """gate 05: the clock comes to one second before an hour's gate, and the desk sets the fixes that are due (DI4)."""
+        world, venue = self.world, self.world.venue
+        world.do(c.AdvanceTime(self._hour(words[0]) - world.gate_ns - SECOND))
+        fixer, now_ns = Fixer(venue), 0
+        for command, events in zip(world.log, world.history, strict=True):
+            now_ns = command.now_ns if isinstance(command, c.AdvanceTime) else now_ns
+            for event in events:
+                if isinstance(event, e.Traded):
+                    fixer.remember(now_ns, event)
+        fixes = [work.command for work in fixer.due(venue.now_ns, SECOND)]
+        for fix in fixes:
+            assert any(isinstance(event, e.FixSet) for event in world.do(fix)), fix
+        told = [(fix.instrument.rpartition("/"), format_micro(fix.price_micro), fix.grade) for fix in fixes]
+        return "; ".join(f"fix {parts[0]}@{parts[2][-2:]} {price} {grade}" for parts, price, grade in told)
 
     # --- events in words ---
 
@@ -507,8 +598,42 @@ class Teller:
                 return f"margin of {event.participant} short {format_micro(event.short_micro)}", None
             case e.MadeUp():
                 return f"made up {self._cards(event.lots)} {{h}}", event.period_start_ns
+            case es.BuyInWaits():
+                return f"waits for {self._cards(event.lots)} at up to {format_micro(event.limit_micro)}", None
+            case es.BoughtIn():
+                twelfths = "" if event.twelfths == 12 else f" {event.twelfths}/12"
+                moving = f" moving {format_micro(event.moving_micro)}" if event.moving_micro else ""
+                paid = f"cost {format_micro(event.cost_micro)}{moving} fee {format_micro(event.fee_micro)}"
+                return f"covered {self._cards(event.lots)}{twelfths} {paid} of {format_micro(event.escrow_micro)}", None
+            case es.BuyInEnded():
+                margin = f" margin {format_micro(event.margin_micro)}" if event.margin_micro else ""
+                refund = f" refund {format_micro(event.refund_micro)}" if event.refund_micro else ""
+                return f"buy-in {event.reason}{margin}{refund} open {self._cards(event.open_lots)}", None
+            case es.CurtailmentOrdered():
+                return f"curtailed {event.region or event.site} {event.obligations}", None
+            case es.TradeBusted():
+                return f"busted {self._cards(event.lots)} @ {format_micro(event.price_micro)} {{h}}", event.period_start_ns
+            case es.TradeAdjusted():
+                price = f"{format_micro(event.before_micro)} to {format_micro(event.price_micro)}"
+                money = f"cost {format_micro(event.cost_micro)} fee {format_micro(event.fee_micro)}"
+                return f"adjusted from {price} {{h}} {money}", event.period_start_ns
+            case ed.DeliveryFailed():
+                return f"fails {self._cards(event.lots)} {{h}} {event.reason}", event.period_start_ns
+            case ed.Dispatched():
+                if not event.work:
+                    return None, None
+                hours, data = len(event.hours), f" data {event.data_mb} MB {event.data_region}" if event.data_mb else ""
+                return f"{event.seller} runs {event.work!r} {{h}} x {hours}{data}", event.hours[0].period_start_ns
+            case ed.AccessGiven():
+                return f"{event.buyer} reads {event.access!r}", None
+            case ed.ResultReturned():
+                end = "" if event.is_final else " so far"
+                return f"{event.buyer} reads {event.output!r} exit {event.exit_code}{end}", None
             case e.Settled():
                 return self._settled(event), event.period_start_ns
+            case CertificatesClosed():
+                words = f"closed {event.participant} retired {event.retired_wh} unused {event.unused_wh} {{h}}"
+                return words, event.period_start_ns
             case e.Replayed():
                 return "replayed", None
         return None, None

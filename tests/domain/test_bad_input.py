@@ -14,6 +14,7 @@ from scenario import Teller
 from worlds import CODES, HOUR, MINUTE, T0, YUAN, World
 
 from exchange.domain import commands as c
+from exchange.domain import commands_delivery as cd
 from exchange.domain.events import Refused, TaskEnded, TaskWaiting
 from exchange.domain.reasons import VenueReason
 from exchange.domain.venue import Venue
@@ -41,9 +42,10 @@ def town_blob() -> tuple:
     for line in (
         "offer P1 o1 g1 H800/L10/grid 64 @ 8.00 01-13", "offer P2 o2 g2 H800/L10/grid 64 @ 8.20 01-13 min 8x2 indivisible",
         "offer P2 o3 w1 H800/L5/grid 20 @ 9.50 01-13 notice 30", "task B1 t0 H800 8 x 6 cap 9.00 abandon",
-        "bid B2 b0 H800/guian/L10/grid@02 4 @ 8.00", "bid B2 b1 H800/guian/L10/grid@05 4 @ 7.50",
+        "bid B2 b0 H800/guian/L10/grid@02 4 @ 8.00", "bid B2 b2 H800/guian/L10/grid@03 2 @ 8.00",
+        "bid B2 b1 H800/guian/L10/grid@05 4 @ 7.50",
         "fix H800/guian/L10/grid@05 8.50 B", "clock 02:10", "task B1 t1 H800 99 x 2 cap 9.00 data 5",
-        "task B2 t1 H800|A910B 99 x 2 budget 4000 bulk", "reading t0@01 5", "dispute t0@01 4",
+        "task B2 t1 H800|A910B 99 x 2 budget 4000 bulk", "reading t0@01 5", "dispute t0@01 4", "fail b2@03",
         "outage P1 g1 06-08", "bond P2 100",
         "deposit fund 50", "tariff 2 from 27 fee 6000 compute:hub:{host}=10000",
     ):  # fmt: skip
@@ -68,6 +70,7 @@ def good_commands() -> dict[type, object]:
         for n, due in state.obligations.items()
         if town_blob()[1].venue.periods.start(due.period) == T0 + 2 * HOUR
     )
+    lease = str(state.leases[state.obligations[later].lease].first)
     instrument = "H800/guian/L10/grid/20261123T05"
     task = c.Task("B2", "new", "wuhan", 10_000, (c.TaskChip("H800"),), 4, 2, T0, T0 + 12 * HOUR, 9 * YUAN)
     every = [
@@ -86,9 +89,15 @@ def good_commands() -> dict[type, object]:
         c.PlaceOrder("B1", "new", instrument, "buy", 8 * YUAN, 3, "GTD", T0 + 4 * HOUR, ""),
         c.AmendOrder("B2", "b1", 7 * YUAN, 9), c.CancelOrder("B2", "b1"), c.SubmitReading("P1", later, 1, 3),
         c.CountersignReading("B1", obligation, 1),
+        cd.SetMeter("P1", "g1", "cd" * 32, 60), cd.DeclareFailure("P1", later), cd.GiveAccess("P1", lease, "ssh there"),
+        cd.ReturnResult("P1", lease, 0, "done", True), cd.ProbeReading("probe", obligation, 3),
         c.DisputeReading("B1", obligation, 3), c.AnnounceOutage("P1", "g1", hour, hour + HOUR),
         c.SetFix(instrument, 8 * YUAN, "A", "hash"), c.AllowEmergency("P1", True),
         c.SetPowerPrices("guian", hour, (500_000, -20_000)),
+        c.BuyIn(next(n for n in state.failing if state.obligations[n].client_id == "b2")),
+        c.OrderCurtailment("", "g1", hour, hour + HOUR, "order 7"),
+        c.IssueCertificates("P1", "c1", "guian", hour, (500, 0), "modelled", "made up"),
+        c.BustTrade(later, "typed wrong"), c.AdjustTrade(later, 7 * YUAN, "typed wrong"),
         c.AmendTask(replace(next(iter(state.tasks.values())).task, price_cap_micro=8 * YUAN)),
     ]  # fmt: skip
     return {type(command): command for command in every}

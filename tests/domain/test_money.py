@@ -304,6 +304,15 @@ def test_the_layers_pay_all_damages_but_the_cut_and_none_more_than_it_has(
     assert cut == 0 or spent["fund"] > fund - len(claims)  # the fund is used up but for roundings
 
 
+def test_pay_and_bond_are_shared_pro_rata_among_the_claims_on_a_provider_and_so_is_the_cut() -> None:
+    claims = [("a", 1, 300), ("a", 2, 100), ("b", 3, 50)]
+    margins, sources = {(1, "a"): 0, (2, "a"): 0, (3, "b"): 0}, {"a": s.Sources(101, 100), "b": s.Sources(0, 0)}
+    covers = s.waterfall(claims, margins, sources, 0)
+    told = [(cover.payout_micro, cover.bond_micro, cover.cut_micro) for cover in covers]
+    assert told == [(75, 75, 150), (26, 25, 49), (0, 0, 50)]
+    assert s.waterfall(claims[:1], margins, sources, 0) == [s.Cover(0, 101, 100, 0, 99)]
+
+
 def test_the_fund_is_shared_pro_rata() -> None:
     claims = [("a", 1, 300), ("b", 2, 100), ("b", 3, 0)]
     covers = s.waterfall(claims, {(1, "a"): 0, (2, "b"): 0, (3, "b"): 0}, {"a": s.Sources(0, 0), "b": s.Sources(0, 0)}, 101)

@@ -60,7 +60,7 @@ class Asker:
                 self.kinds["waits"] += 1
 
 
-@pytest.mark.parametrize("seed", [pytest.param(n, marks=() if n < 5 else pytest.mark.slow) for n in range(12)])
+@pytest.mark.parametrize("seed", [pytest.param(n, marks=() if n < 5 else pytest.mark.slow) for n in range(20)])
 def test_what_a_preview_shows_is_what_the_task_gets(seed: int) -> None:
     rng = Random(9000 + seed)
     asker = Asker(found(rng))
@@ -70,7 +70,7 @@ def test_what_a_preview_shows_is_what_the_task_gets(seed: int) -> None:
 @pytest.mark.slow
 def test_the_worlds_above_know_fills_waits_and_refusals() -> None:
     total: dict[str, int] = {}
-    for seed in range(12):
+    for seed in range(20):
         rng = Random(9000 + seed)
         asker = Asker(found(rng))
         live(asker.world, rng, 60, on_task=asker.enter)

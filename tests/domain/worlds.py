@@ -14,6 +14,7 @@ from hashlib import blake2b
 from random import Random
 
 from exchange.domain import commands as c
+from exchange.domain import commands_delivery as cd
 from exchange.domain.events import Moved, Refused, TaskAccepted, TaskAmended, Traded
 from exchange.domain.reasons import TaskReason, VenueReason
 from exchange.domain.venue import Venue
@@ -164,8 +165,8 @@ class World:
 
 
 def found(
-    rng: Random, engine: type | None = None, *, check: bool = True, shuffle: Random | None = None
-) -> World:
+    rng: Random, engine: type | None = None, *, check: bool = True, shuffle: Random | None = None, green: bool = False,
+) -> World:  # fmt: skip
     """Settings, catalogue, tariff, families, firms, sites and capacity of one small world."""
     world = World(Venue(max_orders=5_000, engine=engine), check=check)
     do = world.do
@@ -174,7 +175,7 @@ def found(
         "small", period_min=rng.choice((60, 60, 30, 15)), gate_min=rng.choice((0, 5, 5, 10)),
         horizon_periods=rng.choice((8, 10, 12)),
         lots_per_card=rng.choice((1, 10)), release_min=rng.choice((-1, -1, 0, 15, 60)), dispute_min=rng.choice((0, 15)),
-        max_waiting_per_firm=rng.choice((3, 200)),
+        max_waiting_per_firm=rng.choice((3, 200)), green_needs_certificates=green,
     ))  # fmt: skip
     chips = [f"CHIP{n}" for n in range(rng.randint(1, 3))]
     regions = [f"region{n}" for n in range(rng.randint(1, 4))]
@@ -397,6 +398,7 @@ def a_change(world: World, rng: Random, name: str):
         things.append(c.SetFix(code, a_price(rng) + rng.choice((0, 3 * YUAN)), rng.choice("ABC"), "hash"))
         things.append(c.DisputeReading(due.buyer, due.number, rng.randint(0, due.lots)))
         things.append(c.CountersignReading(due.buyer, due.number, due.reading.number))
+        things += some_delivery(world, rng, due)
     things += [some_power_prices(world, rng), some_power_prices(world, rng)]
     site = rng.choice(sorted(world.sites))
     start = a_period(world, rng, 0, 6)
@@ -411,6 +413,18 @@ def a_change(world: World, rng: Random, name: str):
             getattr(things[-1], part) for part in ("regions", "reach", "links")
         ])  # fmt: skip
     return rng.choice(things)
+
+
+def some_delivery(world: World, rng: Random, due) -> list:
+    """What may be said of an obligation beside its reading, and a meter for what is sold from now on."""
+    note = world.venue.state.leases.get(due.lease)
+    lease = str(note.first if note else due.number)
+    return [
+        cd.SetMeter(world.sites[due.site], due.site, "", rng.choice((0, 60, 600, world.period_ns // SECOND // 3))),
+        cd.ProbeReading("probe", due.number, rng.randint(0, due.lots)),
+        cd.DeclareFailure(due.seller, due.number) if rng.random() < 0.3 else cd.GiveAccess(due.seller, lease, "here"),
+        cd.ReturnResult(due.seller, lease, 0, "done", rng.random() < 0.3),
+    ]
 
 
 def deliver_and_settle(world: World, rng: Random) -> None:

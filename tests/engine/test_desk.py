@@ -10,8 +10,29 @@ from live import SetClock
 
 from exchange.adapters.journal_file import open_sequencer, read_commands
 from exchange.app import open_folder
-from exchange.domain.commands import AdvanceTime, SetFix, SettlePeriod, SetVenue
-from exchange.domain.events import FixSet, PeriodSettled, Settled, Traded
+from exchange.domain.commands import (
+    AddParticipant,
+    AddSite,
+    AdvanceTime,
+    AnnounceOutage,
+    AttestCapacity,
+    BuyIn,
+    Chip,
+    DeclareFailure,
+    Deposit,
+    ListFamily,
+    LoadCatalogue,
+    PlaceOffer,
+    PlaceOrder,
+    Reach,
+    Region,
+    SetFix,
+    SetMeter,
+    SetTariff,
+    SettlePeriod,
+    SetVenue,
+)
+from exchange.domain.events import FixSet, PeriodSettled, Refused, Settled, Traded
 from exchange.domain.units import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
 from exchange.domain.venue import Venue
 from exchange.engine.desk import NO_STOP, Desk
@@ -148,6 +169,85 @@ def test_only_a_clock_that_comes_to_a_stop_ends_a_frame():
     assert not desk.ends_frame(AdvanceTime(stop - 1))
     assert desk.ends_frame(AdvanceTime(stop)) and desk.ends_frame(AdvanceTime(stop + 1))
     assert not desk.ends_frame(SettlePeriod(stop))
+
+
+def failing_market(meter_s: int = 0) -> tuple[Venue, Desk, list]:
+    """A venue with one hour sold by P1, another site that sells the same hour dearer, and a desk that has been asked once."""
+    venue = set_up(lots_per_card=1)
+    seq = iter(range(3, 1_000))
+    hour = (START // NS_PER_HOUR + 2) * NS_PER_HOUR
+    chips, regions = (Chip("H800", "ai", 990_000, 80, 700),), (Region("g", "g", "", "cluster", 0, 0),)
+    made = [
+        LoadCatalogue(chips, regions, (Reach("g", "g", "L1", 900),), ()), SetTariff(1, 0, 5_000, 2_500, 10_000, ()),
+        ListFamily("H800", "g", "L1", "grid"),
+    ]  # fmt: skip
+    for who in ("B1", "P1", "P2"):
+        made += [AddParticipant(who, f"firm {who}"), Deposit(who, 10**9)]
+    for who in ("P1", "P2"):
+        first = START // NS_PER_HOUR * NS_PER_HOUR
+        made += [AddSite(f"s{who}", who, "g"), AttestCapacity(f"s{who}", "H800", 10, first, hour * 2)]
+    if meter_s:
+        made.append(SetMeter("P1", "sP1", "", meter_s))
+    made.append(AdvanceTime(START))
+    for who, price in (("P1", 8), ("P2", 9)):
+        end = hour + NS_PER_HOUR
+        made.append(PlaceOffer(who, "o", f"s{who}", "H800", "L1", "grid", 4, hour, end, price * 10**6, standby=True))
+    code = f"H800/g/L1/grid/{venue.periods.code(venue.periods.at(hour))}"
+    made.append(PlaceOrder("B1", "b", code, "buy", 8 * 10**6, 4))
+    seen: list = []
+    desk = Desk(venue)
+    run(venue, desk, seq, seen, made)
+    return venue, desk, [seq, seen, hour]
+
+
+def run(venue: Venue, desk: Desk, seq, seen: list, commands: list) -> None:
+    """Applies commands, and what the desk says behind each that ends a frame."""
+    for command in commands:
+        is_end = desk.ends_frame(command)
+        for each in [command, *([] if not is_end else [None])]:
+            follow = desk.due(venue.now_ns) if each is None else [each]
+            for one in follow:
+                events = venue.apply(next(seq), one)
+                assert not events or not isinstance(events[0], Refused), events
+                desk.on_command(0, venue.now_ns, one, events)
+                seen.append((one, events))
+
+
+def cures(seen: list) -> list:
+    return [(command.obligation_id, [type(event) for event in events]) for command, events in seen if type(command) is BuyIn]
+
+
+@pytest.mark.parametrize("is_outage", [True, False])
+def test_the_desk_buys_in_directly_behind_what_made_a_failure_known_and_once(is_outage: bool):
+    venue, desk, (seq, seen, hour) = failing_market()
+    number = next(iter(venue.state.obligations))
+    run(venue, desk, seq, seen, [AnnounceOutage("P1", "sP1", hour, hour + 1) if is_outage else DeclareFailure("P1", number)])
+    found = cures(seen)
+    assert [which for which, _ in found] == [number] and Traded in found[0][1] and Settled in found[0][1]
+    assert type(seen[-2][0]) in (AnnounceOutage, DeclareFailure), "and nothing else between two stops"
+    run(venue, desk, seq, seen, [AdvanceTime(hour - NS_PER_HOUR), AdvanceTime(hour + NS_PER_HOUR)])
+    assert cures(seen) == found
+
+
+def test_what_was_to_be_cured_before_a_kill_is_cured_after_it():
+    venue, desk, (seq, _, hour) = failing_market()
+    number = next(iter(venue.state.obligations))
+    venue.apply(next(seq), DeclareFailure("P1", number))
+    again = Venue.restore(venue.snapshot())
+    assert [each for each in Desk(again).due(again.now_ns) if type(each) is BuyIn] == [BuyIn(number)]
+    again.apply(next(seq), BuyIn(number))
+    assert [each for each in Desk(again).due(again.now_ns) if type(each) is BuyIn] == []
+
+
+def test_a_meter_that_falls_silent_is_a_stop_of_the_clock_and_leads_to_standby_asks():
+    venue, desk, (seq, seen, hour) = failing_market(meter_s=60)
+    run(venue, desk, seq, seen, [AdvanceTime(hour)])
+    silent_ns = hour + 3 * 60 * NS_PER_SECOND + 1
+    assert desk.next_stop(hour) == silent_ns
+    assert not desk.ends_frame(AdvanceTime(silent_ns - 1)) and desk.ends_frame(AdvanceTime(silent_ns))
+    run(venue, desk, seq, seen, [AdvanceTime(silent_ns)])
+    (_, kinds), = cures(seen)
+    assert Traded in kinds, "eleven twelfths of the hour from P2, who stands by"
 
 
 def replay_until(seen, is_last):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_days import T0, Day, H, made_up_day, open_day
+from small_days import T0, Day, H, cured_day, made_up_day, open_day
 
 from exchange.adapters.exporters.beancount_file import account_name, component, write_ledger
 from exchange.domain import commands as c
@@ -92,6 +92,14 @@ def test_hours_that_are_made_up_later_stay_in_the_books(tmp_path: Path) -> None:
     day = made_up_day()
     path = write_ledger(day.projections, tmp_path / "l.beancount", day.balances())
     assert bean_check(path) == ""
+
+
+@needs_bean_check
+def test_bean_check_accepts_a_day_of_buy_ins_busts_and_adjustments(tmp_path: Path) -> None:
+    day = cured_day()
+    path = write_ledger(day.projections, tmp_path / "ledger.beancount", day.balances())
+    assert bean_check(path) == ""
+    assert '* "BuyIn"' in path.read_text("utf-8") and '* "BustTrade"' in path.read_text("utf-8")
 
 
 @needs_bean_check

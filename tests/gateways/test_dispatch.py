@@ -250,7 +250,7 @@ def test_nobody_sees_or_touches_what_is_somebody_elses(tmp_path):
                 await x.dispatcher.run(of("b1"), operation, asked, idempotency_key="k")
             assert caught.value.reason == DoorReason.NOT_FOUND, operation.name
         assert x.handle.seq == seq
-        for name in ("tasks", "orders", "obligations", "leases"):
+        for name in ("tasks", "orders", "obligations", "leases", "dispatches"):
             assert (await x.run(of("b1"), name)).items == ()
         for name, args in (("task", {"client_order_id": "t1"}), ("order", {"client_order_id": "b1"})):
             assert (await x.refusal(of("b1"), name, **args)).reason == DoorReason.NOT_FOUND
@@ -273,6 +273,7 @@ def _some_args(kind: type) -> dict[str, Any]:
         "hours": "1", "chips": [{"chip": "H800"}], "access_region": "w", "instrument": f"{CODE}5", "site": "s1",
         "chip": "H800", "latency_class": "L10", "start": "2026-11-23T04:00:00Z", "end": "2026-11-23T08:00:00Z",
         "obligation_id": 1, "number": 1, "delivered_cards": "1", "amount": "1", "day": "2026-11-23",
+        "lease_id": "1", "access": "here", "exit_code": 0,
     }  # fmt: skip
     fields = msgspec.structs.fields(kind)
     return {each.name: values[each.name] for each in fields if each.required and each.name != "participant"}

@@ -20,8 +20,8 @@ OURS = ("matching_core", "exchange", "clients")
 
 NOUNS = ("matching_core.enums", "matching_core.limits", "matching_core.records")
 FLOOR_1 = (
-    "exchange.domain", "exchange.protocol", "exchange.ports", "exchange.ports_history", "exchange.ports_access",
-    "exchange.config",
+    "exchange.domain", "exchange.protocol", "exchange.ports", "exchange.ports_history", "exchange.ports_delivery",
+    "exchange.ports_access", "exchange.ports_green", "exchange.ports_prices", "exchange.config",
 )  # fmt: skip
 ALL_OF_OURS = OURS
 ANY = ("*",)
@@ -47,7 +47,10 @@ ROOMS = (
     Room("exchange.protocol", (*NOUNS, "exchange.domain"), ("msgspec",)),
     Room("exchange.ports", ("matching_core", *FLOOR_1)),
     Room("exchange.ports_history", ("matching_core", *FLOOR_1)),
+    Room("exchange.ports_delivery", FLOOR_1),
     Room("exchange.ports_access", FLOOR_1),
+    Room("exchange.ports_green", FLOOR_1),
+    Room("exchange.ports_prices", FLOOR_1),
     Room("exchange.config", ("matching_core", *FLOOR_1), ("pydantic", "pydantic_settings")),
     Room("exchange.data", ()),
     Room("exchange.web", ()),
@@ -56,15 +59,16 @@ ROOMS = (
     Room(
         "exchange.adapters",
         ("matching_core", *FLOOR_1, "exchange.engine", "exchange.projections"),
-        ("sqlmodel", "sqlalchemy", "highspy", "nats", "pvlib", "numpy", "msgspec", "psycopg", "pyarrow"),
+        ("sqlmodel", "sqlalchemy", "highspy", "nats", "pvlib", "pandas", "numpy", "msgspec", "psycopg", "pyarrow"),
     ),
     Room(
         "exchange.gateways",
         (
-            "exchange.protocol", "exchange.projections", "exchange.ports", "exchange.ports_history", "exchange.ports_access",
+            "exchange.protocol", "exchange.projections", "exchange.ports", "exchange.ports_history", "exchange.ports_delivery",
+            "exchange.ports_prices", "exchange.ports_access",
             "exchange.engine.handle", "exchange.engine.queries", "exchange.engine.market_data",
         ),
-        ("msgspec",),
+        ("msgspec", "cryptography"),
     ),
     Room(
         "exchange.gateways.rest",
@@ -93,7 +97,7 @@ ROOMS = (
     Room("exchange.server", ALL_OF_OURS, ANY, not_ours=("exchange.cli", "exchange.replay")),
     Room("exchange.app", ALL_OF_OURS, ANY, not_ours=("exchange.cli",)),
     Room("exchange.cli", ALL_OF_OURS, ANY),
-    Room("clients", ("exchange.protocol",), ("websockets", "httpx2", "msgspec")),
+    Room("clients", ("exchange.protocol",), ("websockets", "httpx2", "msgspec", "cryptography")),
 )
 
 PURE = ("matching_core", "exchange.domain")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exchange.domain import commands as c
+from exchange.domain import commands_delivery as cd
 from exchange.domain.events import Traded
 from exchange.domain.units import MICRO, NS_PER_HOUR, NS_PER_SECOND
 from exchange.domain.venue import Venue
@@ -130,6 +131,25 @@ def made_up_day() -> Day:
     return day
 
 
+def cured_day() -> Day:
+    """Hours that fail are bought in: before their gate, after a wait, while they run; trades are corrected, sites curtailed."""
+    day = open_day()
+    day.do(offer("P1", "o1", 220, 8, end_ns=T0 + 3 * H), offer("P1", "o4", 100, 8, start_ns=T0 + 3 * H))
+    day.do(offer("P2", "o2", 100, 9), offer("P2", "o3", 100, 10, standby=True))
+    day.do(task("t1", lots=100, deadline_ns=T0 + 7 * H), task("t2", "b1", lots=120, periods=2, deadline_ns=T0 + 3 * H))
+    first, second = ([n for n, due in day.venue.state.obligations.items() if due.client_id == name] for name in ("t1", "t2"))
+    day.do(cd.GiveAccess("P1", str(first[0]), "ssh there"), cd.ReturnResult("P1", str(first[0]), 0, "half done", False))
+    day.do(cd.DeclareFailure("P1", first[0]), c.BuyIn(first[0]))  # covered
+    day.do(cd.DeclareFailure("P1", second[0]), c.BuyIn(second[0]))  # too many cards: waits, to the gate
+    day.do(cd.DeclareFailure("P1", first[3]), c.BuyIn(first[3]), c.BustTrade(first[4], "fat finger"))
+    day.do(c.AdjustTrade(first[5], 7 * MICRO, "fat finger"), c.OrderCurtailment("", "s1", T0 + 9 * H, T0 + 10 * H, "order 7"))
+    day.do(c.OrderCurtailment("g", "", T0 + 2 * H, T0 + 3 * H, "order 8"), c.AdvanceTime(T0 + 3 * H + H // 4))
+    day.do(cd.DeclareFailure("P1", first[2]), c.BuyIn(first[2]))  # of the running hour
+    run_hours(day, 1, 8)
+    day.do(c.AdvanceTime(T0 + 40 * H))
+    return day
+
+
 def full_day() -> Day:
     """Everything at once; past midnight of the venue (16:00 UTC), so that statements have two days."""
     day = open_day()
@@ -155,4 +175,16 @@ def full_day() -> Day:
     day.do(c.CancelTask("B1", "gone"), c.WithdrawOffer("P2", "o2"))
     run_hours(day, 1, 13, failing=(3,), partial=(5,))
     day.do(c.AdvanceTime(T0 + 17 * H), c.Withdraw("P2", 3 * MICRO, "to bank"), c.AdvanceTime(T0 + 40 * H))
+    return day
+
+
+def told_day() -> Day:
+    """A lease whose work is dispatched, whose buyer is told how to reach it and what came of it, and one hour that fails."""
+    day = open_day()
+    day.do(offer("P1", "o1", 640, 8), task("t1", work="make all"))
+    first = min(note.first for note in day.venue.state.leases.values())
+    day.do(
+        cd.SetMeter("P1", "s1", "", 60), cd.GiveAccess("P1", str(first), "ssh there"),
+        cd.ReturnResult("P1", str(first), 0, "all made", True), cd.DeclareFailure("P1", first + 1),
+    )  # fmt: skip
     return day

@@ -13,6 +13,7 @@ from exchange.domain.commands import (
     COMMAND_TYPES,
     AdvanceTime,
     AmendOffer,
+    AmendTask,
     CancelTask,
     Deposit,
     LoadCatalogue,
@@ -81,13 +82,29 @@ def test_the_format_has_not_changed_unnoticed():
         "83ab7061727469636970616e74a25031ac616d6f756e745f6d6963726fffa97265666572656e6365a172"
     )
     assert encode(SubmitReading("P1", 7, 1, 300)).blob.hex() == (
-        "84ab7061727469636970616e74a25031ad6f626c69676174696f6e5f696407a66e756d62657201ae64656c6976657265645f"
-        "6c6f7473cd012c"
+        "85ab7061727469636970616e74a25031ad6f626c69676174696f6e5f696407a66e756d62657201ae64656c6976657265645f"
+        "6c6f7473cd012ca97369676e6174757265a0"
     )
     assert encode(AdvanceTime(258)).core.hex() == "06" + "00" * 39 + "0201" + "00" * 22
     assert encode(SettlePeriod(2**62))[:2] == (24, 1)
     assert body_hash(encode(Deposit("P1", -1, "r"))).hex() == GOLDEN_BODY_HASH
     assert idem_key(SubmitTask(TASK)).hex() == GOLDEN_TASK_KEY
+
+
+def test_readings_and_tasks_of_older_journals_are_read():
+    reading = bytes.fromhex(
+        "84ab7061727469636970616e74a25031ad6f626c69676174696f6e5f696407a66e756d62657201ae64656c6976657265645f6c6f7473cd012c"
+    )
+    assert decode(20, 1, codec.NO_CORE_RECORD, reading) == SubmitReading("P1", 7, 1, 300)
+    with pytest.raises(CodecError):
+        decode(20, 2, codec.NO_CORE_RECORD, reading)
+    for number, old, kind in ((15, 2, SubmitTask), (26, 1, AmendTask)):
+        plain = msgspec.to_builtins(kind(TASK))
+        assert plain["task"].pop("work") == ""
+        blob = msgspec.msgpack.encode(plain)
+        assert decode(number, old, codec.NO_CORE_RECORD, blob) == kind(TASK)
+        with pytest.raises(CodecError):
+            decode(number, codec.SCHEMAS[number], codec.NO_CORE_RECORD, blob)
 
 
 GOLDEN_BODY_HASH = "71c20d49cd251d8dd64bc2c73391bf12"
@@ -155,6 +172,28 @@ def test_an_unknown_type_or_schema_is_refused():
     for number, schema in ((0, 1), (25, 1), (65535, 1), (7, 0), (7, 2)):
         with pytest.raises(CodecError):
             decode(number, schema, codec.NO_CORE_RECORD, blob)
+
+
+@pytest.mark.parametrize(("number", "schema"), sorted(codec.ADDED))
+def test_a_command_of_an_older_release_is_read_with_the_defaults_of_what_it_did_not_know(number, schema):
+    @given(commands_of(COMMAND_TYPES[number]))
+    def is_read(command):
+        plain = msgspec.to_builtins(command)
+        for path in codec.ADDED[number, schema]:
+            *parents, name = path.split(".")
+            place = plain
+            for parent in parents:
+                place = place[parent]
+            del place[name]
+        blob = msgspec.msgpack.encode(plain)
+        read = decode(number, schema, codec.NO_CORE_RECORD, blob)
+        assert read == msgspec.convert(plain, COMMAND_TYPES[number])
+        with pytest.raises(CodecError):
+            decode(number, codec.SCHEMAS[number], codec.NO_CORE_RECORD, blob)
+        with pytest.raises(CodecError, match="canonical"):
+            decode(number, schema, codec.NO_CORE_RECORD, encode(command).blob)
+
+    is_read()
 
 
 def test_a_command_is_either_a_core_record_or_a_blob():

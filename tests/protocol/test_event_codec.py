@@ -7,10 +7,12 @@ import inspect
 
 import msgspec
 import pytest
+import small_days
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.domain import events as module
+from exchange.domain import events_settlement as settlement
 from exchange.domain.events import Moved, Refused, Relaxation, Replayed, Settled
 from exchange.protocol.codec import CodecError, event_bytes, events_from_bytes
 
@@ -49,6 +51,15 @@ def test_no_kind_of_event_has_been_forgotten(name):
     numbers["tuple"] = (module.FilledPart("s", "i", 1, 2, 3, False),)
     event = KINDS[name](*(numbers[getattr(f.type, "__name__", f.type)] for f in dataclasses.fields(KINDS[name])))
     assert events_from_bytes(event_bytes([event])) == [event]
+
+
+def test_what_is_told_of_cures_and_corrections_comes_back():
+    seen = set()
+    for _, _, _, events in small_days.cured_day().history:
+        assert events_from_bytes(event_bytes(events)) == list(events)
+        seen |= {type(event) for event in events}
+    kinds = (kind for _, kind in inspect.getmembers(settlement, inspect.isclass))
+    assert seen >= {kind for kind in kinds if kind.__module__ == settlement.__name__}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,9 @@ from demo_sample import Sample
 
 from exchange.domain import commands as c
 from exchange.domain import events as e
+from exchange.domain import events_delivery as ed
+from exchange.domain import events_green as eg
+from exchange.domain import events_settlement as es
 from exchange.domain.state import SYSTEM_ACCOUNTS
 from exchange.domain.units import parse_micro
 from exchange.protocol import present
@@ -27,6 +30,12 @@ def full() -> days.Day:
     return days.full_day()
 
 
+BOTH = (
+    e.Traded, e.Settled, e.MadeUp, ed.DeliveryFailed, es.BuyInWaits, es.BoughtIn, es.BuyInEnded, es.Curtailed, es.TradeBusted,
+    es.TradeAdjusted,
+)  # fmt: skip
+
+
 def views(applied, m):
     """(seq, command, events, participant -> view) of every command."""
     for seq, ts_ns, command, events in applied:
@@ -38,9 +47,13 @@ def parties_of(event, command) -> set[str]:
     kind = type(event)
     if kind is e.Moved:
         return {event.from_account, event.to_account} - {"outside"}
-    if kind in (e.Traded, e.Settled, e.MadeUp):
+    if kind in BOTH:
         return {event.buyer, event.seller}
-    if kind in (e.Refused, e.Replayed, e.FixSet, e.PeriodSettled):
+    if kind is ed.Dispatched:
+        return {event.seller}
+    if kind in (ed.AccessGiven, ed.ResultReturned):
+        return {event.buyer}
+    if kind in (e.Refused, e.Replayed, e.FixSet, e.PeriodSettled, es.CurtailmentOrdered):
         return set()
     if kind in (e.Acknowledged, e.ReadingTaken):
         return {getattr(command, "participant", "")}
@@ -52,7 +65,7 @@ def check_day(applied, m) -> set[type]:
     for _, command, events, told in views(applied, m):
         counts: dict[str, int] = {}
         for event in events:
-            both = type(event) in (e.Traded, e.Settled, e.MadeUp) and event.buyer == event.seller
+            both = type(event) in BOTH and event.buyer == event.seller
             for who in parties_of(event, command):
                 counts[who] = counts.get(who, 0) + 1 + both
         assert {who: len(view) for who, view in told.items()} == counts
@@ -65,7 +78,8 @@ def check_day(applied, m) -> set[type]:
 
 def test_everybody_is_told_of_what_names_him_once_and_in_order(sample, full):
     kinds = check_day(sample.applied, Measures(sample.settings)) | check_day(full.history, HOURLY)
-    kinds |= check_day(days.made_up_day().history, HOURLY)
+    kinds |= check_day(days.made_up_day().history, HOURLY) | check_day(days.cured_day().history, HOURLY)
+    kinds |= check_day(days.told_day().history, HOURLY)
     assert kinds >= set(p.PrivateEvent.__args__) - {p.MarginUpdate}  # of which not every seed has one
 
 
@@ -102,7 +116,8 @@ def texts_of(value) -> list[str]:
 
 
 def test_nobody_is_told_of_others(sample, full):
-    for applied, m in ((sample.applied, Measures(sample.settings)), (full.history, HOURLY)):
+    cured = days.cured_day().history
+    for applied, m in ((sample.applied, Measures(sample.settings)), (full.history, HOURLY), (cured, HOURLY)):
         everybody = {command.participant for _, _, command, _ in applied if type(command) is c.AddParticipant}
         assert len(everybody) >= 4
         assert leaks(applied, m, everybody) == []
@@ -265,8 +280,12 @@ def test_what_concerns_everybody_is_not_in_the_operators_ack(sample):
 
 
 def test_every_kind_of_event_is_shown_or_left_out_on_purpose():
-    kinds = {kind for kind in vars(e).values() if isinstance(kind, type) and kind.__module__ == e.__name__}
-    parts = {e.Relaxation, e.Explanation, e.FilledPart}
+    rooms = (e, ed, eg, es)
+    kinds = {
+        kind for room in rooms for kind in vars(room).values()
+        if isinstance(kind, type) and kind.__module__ == room.__name__
+    }  # fmt: skip
+    parts = {e.Relaxation, e.Explanation, e.FilledPart, ed.DispatchedHour}
     assert kinds - parts == present._SHOWN.keys() | set(present.NOT_SHOWN)
 
 

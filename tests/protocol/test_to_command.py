@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.domain import commands as c
+from exchange.domain import commands_delivery as cd
+from exchange.domain.commands_green import IssueCertificates
 from exchange.protocol import requests as r
 from exchange.protocol.codec import encode as to_journal
 from exchange.protocol.errors import DoorError, DoorReason
@@ -41,7 +43,7 @@ cards = st.builds(
     allowed_regions=st.lists(ids, max_size=3).map(tuple), min_green_ppm=count,
     checkpoint=st.sampled_from(("hourly", "none")), on_break=st.sampled_from(("continue", "abandon")),
     valid_until_ns=st.just(0) | times, min_fill=count, min_run=count, steps=steps, is_immediate=st.booleans(),
-    slowest_class=st.just("") | ids,
+    slowest_class=st.just("") | ids, work=texts,
 )  # fmt: skip
 power = st.builds(
     lambda task, chips, amount: replace(task, lots=0, chips=task.chips[:chips], pflops_milli_hours=amount),
@@ -72,8 +74,17 @@ commands = st.one_of(
     st.builds(c.AmendOffer, ids, ids, signed, st.just(0), st.just(()), money, count),
     st.builds(c.SetPowerPrices, ids, times, st.lists(signed, min_size=1, max_size=4).map(tuple)),
     st.builds(c.AllowEmergency, ids, st.booleans()),
+    st.builds(
+        IssueCertificates, ids, ids, ids, times, st.lists(count, min_size=1, max_size=4).map(tuple),
+        st.sampled_from(("metered", "modelled")), st.text(st.characters(codec="ascii", min_codepoint=32), min_size=1),
+    ),
     st.builds(c.WithdrawOffer, ids, ids),
-    st.builds(c.SubmitReading, ids, count, st.integers(1, 99), signed),
+    st.builds(c.SubmitReading, ids, count, st.integers(1, 99), signed, st.sampled_from(("", "0a" * 64))),
+    st.builds(cd.SetMeter, ids, ids, st.sampled_from(("", "0a" * 32)), count),
+    st.builds(cd.GiveAccess, ids, ids, texts.filter(bool)),
+    st.builds(cd.ReturnResult, ids, ids, st.integers(-(2**31), 2**31 - 1), texts, st.booleans()),
+    st.builds(cd.ProbeReading, ids, count, signed),
+    st.builds(cd.DeclareFailure, ids, count),
     st.builds(c.CountersignReading, ids, count, st.integers(1, 99)),
     st.builds(c.DisputeReading, ids, count, signed),
     st.builds(c.AnnounceOutage, ids, ids, times, times),
@@ -86,6 +97,11 @@ commands = st.one_of(
     st.builds(c.ListFamily, ids, ids, ids, st.sampled_from(("grid", "green"))),
     st.builds(c.SetFix, ids, signed, st.sampled_from("ABC"), texts),
     st.builds(c.SettlePeriod, times),
+    st.builds(c.BuyIn, count),
+    st.builds(c.OrderCurtailment, ids, st.just(""), times, times, texts),
+    st.builds(c.OrderCurtailment, st.just(""), ids, times, times, texts),
+    st.builds(c.BustTrade, count, texts),
+    st.builds(c.AdjustTrade, count, signed, texts),
     st.builds(c.AdvanceTime, times),
     st.builds(
         c.SetTariff, count, st.just(0) | times, count, count, count,
@@ -93,6 +109,7 @@ commands = st.one_of(
     ),
     st.builds(
         c.SetVenue, ids, tick_micro=money, gate_min=count, release_min=st.integers(-1, 99),
+        green_needs_certificates=st.booleans(), fix_min_lots=count, fix_half_spread_ppm=count,
         idempotency_retention_ns=count.map(lambda s: s * 10**9),
     ),
     st.builds(

@@ -9,6 +9,7 @@ from exchange.domain.commands import AdvanceTime, ListFamily, PlaceOffer, Submit
 from exchange.domain.units import NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND
 from exchange.domain.venue import Venue
 from exchange.engine.desk import Desk
+from exchange.engine.fixer import Fixer
 from exchange.engine.sequencer import Answer
 from exchange.projections import Projections
 from exchange.replay.driver import DayRefused, Driver
@@ -99,7 +100,7 @@ def test_a_row_in_the_last_nanosecond_of_a_period_comes_before_its_end():
 
 def test_a_trade_has_the_time_the_clock_had_come_to_within_its_batch(tmp_path, monkeypatch):
     expected, got = [], []
-    apply, remember = Venue.apply, Desk._remember
+    apply, remember = Venue.apply, Fixer.remember
 
     def watch(venue, seq, command, **rest):
         events = apply(venue, seq, command, **rest)
@@ -107,7 +108,7 @@ def test_a_trade_has_the_time_the_clock_had_come_to_within_its_batch(tmp_path, m
         return events
 
     monkeypatch.setattr(Venue, "apply", watch)
-    monkeypatch.setattr(Desk, "_remember", lambda self, at, trade: (got.append(at), remember(self, at, trade)))
+    monkeypatch.setattr(Fixer, "remember", lambda self, at, trade: (got.append(at), remember(self, at, trade)))
     run = open_folder(tmp_path / "run")
     for _ in Driver(DAY, VenueView(run.venue), run.submit, seed=1, shortfall_ppm=0).run():
         pass

@@ -1,4 +1,4 @@
-"""The CSV files of a run: trades, prices, outcomes, unfilled tasks, settlement, statements (docs/guides/reports.md).
+"""The CSV files of a run: trades, prices, outcomes, settlement, failures, green power, statements (docs/guides/reports.md).
 
 UTF-8, lines end in \\n, order of events, no wall-clock time: the same journal gives the same bytes. Amounts and prices
 are decimal yuan with no digit lost, times RFC 3339 in the venue's time zone, delivery periods as in instrument codes
@@ -12,6 +12,7 @@ from pathlib import Path
 from string import ascii_letters, digits
 
 from exchange.adapters.exporters.writing import text_cell, write_rows, write_small, yuan_cell
+from exchange.domain.events_settlement import TradeBusted
 from exchange.domain.units import NS_PER_SECOND, format_scaled
 from exchange.projections import Projections
 from exchange.projections.calendar import Calendar
@@ -44,8 +45,14 @@ UNFILLED = "task,participant,chip,status,ending,reason,binding,in_words,relaxati
 SETTLEMENT = (
     "obligation,trade_id,period,delivery_start,buyer,seller,task,offer,site,instrument,lots,cards,card_hours,price,"
     "delivered,lost,made_up,status,paid,fee,moving,refund,damages,cut,to_host,region_share,green_share,delivered_price,"
-    "instead_of"
+    "instead_of,load_wh,green_wh"
 ).split(",")
+FAILURES = (
+    "obligation,buyer,seller,instrument,region,known_by,failed,made_up,bought_in,lost,card_hours_failed,margin,refund,"
+    "damages,cut"
+).split(",")
+GREEN = "day,buyer,region,load_wh,green_wh,share".split(",")
+CORRECTIONS = "obligation,trade_id,time,what,buyer,seller,instrument,lots,before,price,cost,fee,reason".split(",")
 LINES = (
     "time,what,counterparty,obligation,reference,instrument,cards,card_hours,price,amount_yuan".split(",")
 )
@@ -64,6 +71,9 @@ def write_csv_files(projections: Projections, folder: Path) -> list[Path]:
         write_rows(folder / "outcomes.csv", outcomes(projections)),
         write_rows(folder / "unfilled.csv", unfilled(projections)),
         write_rows(folder / "settlement.csv", settlement(projections)),
+        write_rows(folder / "corrections.csv", corrections(projections)),
+        write_rows(folder / "green.csv", green(projections)),
+        write_rows(folder / "failures.csv", failures(projections)),
         *write_statements(projections, folder / "statements"),
     ]
 
@@ -162,8 +172,45 @@ def settlement(projections: Projections) -> Rows:
             calendar.text(item.period_start_ns), text_cell(item.buyer), text_cell(item.seller),
             text_cell(trade.fact.task), text_cell(trade.fact.offer_id), text_cell(trade.fact.site),
             text_cell(item.instrument), item.lots, calendar.cards_text(item.lots), calendar.card_hours_text(item.lots),
-            yuan_cell(trade.fact.price_micro), item.delivered_lots, item.lost_lots, item.made_up_lots, item.status,
-            *map(yuan_cell, amounts), made_up.instead_of if made_up else "",
+            yuan_cell(tape.price_micro(item.obligation_id)), item.delivered_lots, item.lost_lots, item.made_up_lots,
+            item.status, *map(yuan_cell, amounts), made_up.instead_of if made_up else tape.covers.get(item.obligation_id, ""),
+            item.load_wh, item.green_wh,
+        )  # fmt: skip
+
+
+def corrections(projections: Projections) -> Rows:
+    """One row per trade that was busted or given another price, in order."""
+    yield CORRECTIONS
+    tape, calendar = projections.tape, projections.calendar
+    for item in tape.corrections:
+        fact, trade = item.fact, tape.by_obligation[item.fact.obligation_id]
+        is_bust = isinstance(fact, TradeBusted)
+        before, price = (fact.price_micro, 0) if isinstance(fact, TradeBusted) else (fact.before_micro, fact.price_micro)
+        yield (
+            fact.obligation_id, trade_id(trade), calendar.text(item.time_ns), "busted" if is_bust else "adjusted",
+            text_cell(fact.buyer), text_cell(fact.seller), text_cell(fact.instrument), fact.lots,
+            yuan_cell(before), "" if is_bust else yuan_cell(price),
+            yuan_cell(fact.cost_micro), yuan_cell(fact.fee_micro), text_cell(fact.reason),
+        )  # fmt: skip
+
+
+def green(projections: Projections) -> Rows:
+    """One row per venue day, buyer and region in which something was delivered; see `projections.green`."""
+    yield GREEN
+    for (day, buyer, region), use in projections.green.by_day().items():
+        yield day.isoformat(), text_cell(buyer), text_cell(region), use.load_wh, use.green_wh, use.share
+
+
+def failures(projections: Projections) -> Rows:
+    """One row per obligation that failed, in lots and yuan; see `projections.failures`."""
+    yield FAILURES
+    for item in projections.failures.failures:
+        lots = (item.failed_lots, item.made_up_lots, item.bought_in_lots, item.lost_lots)
+        amounts = (item.margin_micro, item.refund_micro, item.damages_micro, item.cut_micro)
+        yield (
+            item.obligation, text_cell(item.buyer), text_cell(item.seller), text_cell(item.instrument),
+            text_cell(instrument_parts(item.instrument).region), item.known_by, *lots,
+            projections.calendar.card_hours_text(item.failed_lots), *map(yuan_cell, amounts),
         )  # fmt: skip
 
 

@@ -25,7 +25,9 @@ SETTLEMENT_SUMS = (
     "region_share",
     "green_share",
 )
-FILES = ("trades.csv", "prices.csv", "outcomes.csv", "unfilled.csv", "settlement.csv", "statements/index.csv")
+FILES = (
+    "trades.csv", "prices.csv", "outcomes.csv", "unfilled.csv", "settlement.csv", "failures.csv", "statements/index.csv",
+)  # fmt: skip
 
 
 class NotFound(Exception):

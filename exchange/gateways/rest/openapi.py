@@ -17,7 +17,10 @@ TAGS = (
     ("preview_task submit_task amend_task cancel_task task tasks", "tasks"),
     ("place_order amend_order cancel_order order orders", "orders"),
     ("place_offer amend_offer withdraw_offer unsold_hours offers", "offers"),
-    ("leases obligations submit_reading countersign_reading dispute_reading announce_outage", "delivery"),
+    (
+        "leases obligations submit_reading countersign_reading dispute_reading probe_reading announce_outage declare_failure "
+        "set_meter dispatches give_access return_result", "delivery",
+    ),
     ("account holds statement post_bond", "money"),
 )
 KEY_HEADER = {

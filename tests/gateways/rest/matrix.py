@@ -11,6 +11,8 @@ WHEN = "2026-11-24T12:00:00Z"
 ARGS = {
     "depth": {"instrument": INSTRUMENT},
     "lane": {"access_region": "hubei-wuhan", "chips": "A910B", "period_start": WHEN},
+    "candles": {"interval": "1h", "chip": "A910B"},
+    "curve": {"family": "A910B/hubei-wuhan/L1/grid"},
     "preview_task": task("x"),
     "submit_task": task("x"),
     "amend_task": task("mine", price_cap="0.90"),
@@ -28,6 +30,11 @@ ARGS = {
     "countersign_reading": {"obligation_id": 0, "number": 1},
     "dispute_reading": {"obligation_id": 0, "delivered_cards": "1"},
     "announce_outage": {"site": "site-1", "start": WHEN, "end": WHEN},
+    "probe_reading": {"probe": "probe-1", "obligation_id": 0, "delivered_cards": "1"},
+    "declare_failure": {"obligation_id": 0},
+    "set_meter": {"site": "site-1", "heartbeat_s": 60},
+    "give_access": {"lease_id": "0", "access": "ssh there"},
+    "return_result": {"lease_id": "0", "exit_code": 0, "output": "done"},
     "statement": {"day": "2026-11-24"},
     "post_bond": {"amount": "1.00"},
     "deposit": {"participant": "buyer", "amount": "1.00"},
@@ -48,7 +55,16 @@ ARGS = {
     "list_family": {"chip": "A910B", "region": "hubei-wuhan", "latency_class": "L1", "power": "green"},
     "set_fix": {"instrument": INSTRUMENT, "price": "1.00", "grade": "A", "inputs_hash": "0"},
     "set_power_prices": {"region": "hubei-wuhan", "start": WHEN, "prices": ["0.50"]},
+    "issue_certificates": {
+        "participant": "seller", "certificate_id": "plant-1", "region": "hubei-wuhan", "start": WHEN, "wh": [7_000],
+        "kind": "metered", "source": "a plant",
+    },
+    "green_share": {"day": "2026-11-24"},
     "settle_period": {"period_start": WHEN},
+    "buy_in": {"obligation_id": 0},
+    "order_curtailment": {"site": "site-1", "start": WHEN, "end": WHEN, "reference": "order"},
+    "bust_trade": {"obligation_id": 0, "reason": "wrong"},
+    "adjust_trade": {"obligation_id": 0, "price": "1.00", "reason": "wrong"},
     "advance_time": {"to": WHEN},
     "due": {"period_start": WHEN},
     "create_key": {"scopes": ["read"]},
@@ -57,8 +73,13 @@ ARGS = {
 }
 KEYED = [name for name, operation in OPERATIONS.items() if operation.scope != OPEN]
 OWNED = [name for name in KEYED if OPERATIONS[name].owner == "own"]
-READINGS = ("submit_reading", "countersign_reading", "dispute_reading")  # `fill` puts the number of an obligation in
-LISTS = {"tasks": "buyer", "orders": "buyer", "leases": "buyer", "holds": "buyer", "offers": "seller", "sites": "seller"}
+# `fill` puts the number of an obligation in
+READINGS = ("submit_reading", "countersign_reading", "dispute_reading", "probe_reading", "declare_failure")
+LEASED = ("give_access", "return_result")
+LISTS = {
+    "certificates": "seller", "dispatches": "seller", "tasks": "buyer", "orders": "buyer", "leases": "buyer", "holds": "buyer",
+    "offers": "seller", "sites": "seller",
+}  # fmt: skip
 LATER = {"start": "2026-11-25T08:00:00+08:00", "end": "2026-11-25T12:00:00+08:00"}
 
 
@@ -75,9 +96,12 @@ def fill(world):
     owed = min(world.do("obligations", "buyer")["items"], key=lambda each: each["period_start"])
     for name in READINGS:
         ARGS[name] = ARGS[name] | {"obligation_id": owed["obligation_id"]}
+    for name in LEASED:
+        ARGS[name] = ARGS[name] | {"lease_id": owed["lease_id"]}
     world.do("advance_time", to="2026-11-24T09:30:00+08:00")
     world.do("submit_reading", "seller", ARGS["submit_reading"])
     world.do("place_offer", "seller", offer("mine", **LATER))
+    world.do("issue_certificates", "", ARGS["issue_certificates"], certificate_id="mine", start=LATER["start"])
     world.do("submit_task", "buyer", task("mine", price_cap="1.00", deadline=LATER["end"]))
     world.do("place_order", "buyer", order("mine-2", instrument=INSTRUMENT.replace("24T", "25T")))
     for scope, owner in itertools.product(SCOPES, ({"participant": "buyer"}, {})):
@@ -110,4 +134,6 @@ def of_somebody_and_of_nobody(name):
             return args, args | {field: "none"} | fresh
         if field == "obligation_id":
             return args, args | {field: 999_999}
+        if field == "lease_id":
+            return args, args | {field: "999999"}
     return None

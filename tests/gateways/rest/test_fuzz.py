@@ -48,6 +48,9 @@ def live_things(world):
     return {
         "depth": {"instrument": INSTRUMENT},
         "lane": {"access_region": "hubei-wuhan", "chips": ["A910B"], "period_start": PERIOD},
+        "candles": {"interval": "1h", "chip": "A910B"},
+        "curve": {"family": INSTRUMENT.rpartition("/")[0]},
+        "indices": {"chip": "A910B"},
         "preview_task": task("p1", **NEED, **buyer),
         "task": {"client_order_id": "t1"} | buyer,
         "order": {"client_order_id": "b1"} | buyer,
@@ -55,6 +58,7 @@ def live_things(world):
         "account": buyer,
         "holds": buyer,
         "statement": {"day": "2026-11-24"} | buyer,
+        "green_share": {"day": "2026-11-24"} | buyer,
         "due": {"period_start": PERIOD},
         "report": {"report_id": report},
     }

@@ -64,7 +64,7 @@ def test_every_operation_does_what_its_name_says(world):
     # Tasks.
     quote = do("preview_task", "buyer", task("t1"))
     assert quote["fills"] and quote["compute"] == "83.20"
-    assert do("submit_task", "buyer", task("t1"))["status"] == "FILLED"
+    assert do("submit_task", "buyer", task("t1", work="make"))["status"] == "FILLED"
     assert do("submit_task", "buyer", task("t2", price_cap="1.00"))["status"] == "WAITING"
     assert do("demand", "other")["items"] == [], "one firm is nobody"
     amended = do("amend_task", "buyer", task("t2", price_cap="0.90"))
@@ -94,6 +94,14 @@ def test_every_operation_does_what_its_name_says(world):
         each["obligation_id"] for each in do("due", "", period_start=owed[0]["period_start"])["items"]
     ] == [first]
     assert len(do("trades", "other")["items"]) == 2
+    (dispatch,) = do("dispatches", "seller")["items"]
+    assert [each["obligation_id"] for each in dispatch["hours"]] == [first, second] and dispatch["work"] == "make"
+    lease = dispatch["lease_id"]
+    assert do("give_access", "seller", lease_id=lease, access="ssh there")["events"][0]["command"] == "GiveAccess"
+    assert do("return_result", "seller", lease_id=lease, exit_code=0, output="made")["status"] == "ACCEPTED"
+    (mine,) = world.do("leases", "buyer")["items"]
+    assert (mine["accesses"][0]["access"], mine["results"][0]["output"], mine["state"]) == ("ssh there", "made", "sold")
+    assert do("set_meter", "seller", site="site-1", heartbeat_s=60)["status"] == "ACCEPTED"
     assert do("activity", "")["obligations"] == 2
     told = do("state", "")
     assert told["seq"] == world.do("health", None)["seq"] and len(told["state_hash"]) == 16
@@ -113,6 +121,10 @@ def test_every_operation_does_what_its_name_says(world):
     world.do("advance_time", to="2026-11-24T10:30:00+08:00")
     do("submit_reading", "seller", obligation_id=second, number=1, delivered_cards="8")
     do("dispute_reading", "buyer", obligation_id=second, delivered_cards="6")
+    assert do("probe_reading", "", probe="probe-1", obligation_id=second, delivered_cards="6")["status"] == "ACCEPTED"
+    late = world.ask("declare_failure", "seller", obligation_id=second)
+    assert late.data["reason"] == "NOT_DUE"
+    done.add("declare_failure")
     world.do("advance_time", to="2026-11-24T13:30:00+08:00")
     states = {each["obligation_id"]: each["status"] for each in do("obligations", "buyer")["items"]}
     assert states[first] == "delivered" and states[second] != "open"
@@ -122,6 +134,20 @@ def test_every_operation_does_what_its_name_says(world):
     power = {"region": "hubei-wuhan", "start": "2026-11-25T00:00:00+08:00", "prices": ["0.40", "0.50"]}
     assert do("set_power_prices", "", power)["status"] == "ACCEPTED"
     assert do("prices", "buyer")["items"]
+    batch = {"participant": "seller", "certificate_id": "plant-1", "region": "hubei-wuhan", "kind": "metered"}
+    issued = do("issue_certificates", "", batch, start="2026-11-25T00:00:00+08:00", wh=[7_000, 0, 500], source="a plant")
+    assert issued["events"][0] | {"issued_wh": 7_500, "status": "issued", "periods": 3} == issued["events"][0]
+    held = {"participant": "seller", "region": "hubei-wuhan", "issued_wh": 7_000, "free_wh": 7_000}
+    assert do("certificates", "seller")["items"][0].items() >= held.items()
+    share = do("green_share", "buyer", day="2026-11-24")
+    assert share["is_final"] is False, "the day is not over"
+    (wuhan,) = share["items"]  # a reading of 8 cards, and of 6 that the buyer allowed; the venue asks for no certificates
+    assert (wuhan["participant"], wuhan["region"], wuhan["green_wh"], wuhan["share"]) == ("buyer", "hubei-wuhan", 0, "0.0")
+    assert wuhan["load_wh"] == 14 * next(chip["watts"] for chip in do("catalogue", "")["chips"] if chip["code"] == "A910B")
+    family = INSTRUMENT.rpartition("/")[0]
+    assert [each["trades"] for each in do("candles", "buyer", interval="1d", family=family)["items"]] == [2]
+    assert do("curve", "buyer", family=family)["family"] == family
+    assert [each["chip"] for each in do("indices", "buyer", chip="A910B", limit=1)["items"]] == ["A910B"]
     do("withdraw", "", participant="buyer", amount="10.00", reference="out")
     statement = do("statement", "buyer", day="2026-11-24")
     assert statement["opening"]["total"] == "0.00" and statement["lines"]
@@ -136,6 +162,13 @@ def test_every_operation_does_what_its_name_says(world):
     assert fix.status == 200 and "seq" in fix.data, fix
     settled = world.ask("settle_period", "", period_start=owed[0]["period_start"])
     assert settled.status == 200 and "seq" in settled.data, settled
+    stop = {"region": "hubei-wuhan", "start": "2026-11-26T00:00:00+08:00", "end": "2026-11-26T02:00:00+08:00"}
+    ordered = do("order_curtailment", "", stop, reference="grid order 7")
+    assert (ordered["status"], ordered["events"][0]["reference"]) == ("ACCEPTED", "grid order 7")
+    done |= {"buy_in", "bust_trade", "adjust_trade"}  # of what is settled they are refused, numbered all the same
+    for name, more in (("buy_in", {}), ("bust_trade", {"reason": "x"}), ("adjust_trade", {"reason": "x", "price": "5.00"})):
+        late = world.ask(name, "", obligation_id=first, **more)
+        assert late.data["reason"] == "UNKNOWN_OBLIGATION" and "seq" in late.data, late
 
     # Keys.
     made = world.do("create_key", participant="other", scopes=["read"], label="short")

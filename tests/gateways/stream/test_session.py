@@ -160,6 +160,8 @@ def test_a_call_carries_what_was_sent(desk: Desk) -> None:
         ({"channel": "gossip"}, "UNKNOWN_CHANNEL"),
         ({"channel": "depth"}, "INVALID_FIELD"),
         ({"channel": "lane"}, "INVALID_FIELD"),
+        ({"channel": "prices"}, "INVALID_FIELD"),
+        ({"channel": "curve"}, "INVALID_FIELD"),
         ({"channel": "demand", "instrument": "x"}, "INVALID_FIELD"),
         ({"channel": "lane", "instrument": "x" * 3001}, "INVALID_FIELD"),
         ({"channel": "trades"}, "INVALID_FIELD"),
