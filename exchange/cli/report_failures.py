@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from exchange.adapters.exporters.results import Results
 
-CURES = {"made_up": "made up in a later hour", "bought_in": "bought in elsewhere", "lost": "settled in cash"}
+CURES = {
+    "made_up": "made up in a later hour", "bought_in": "bought in elsewhere", "lost": "settled in cash",
+    "block": "ended with their block, settled in cash",
+}  # fmt: skip
 KNOWN = {
     "declared": "declared by the provider", "outage": "an announced outage", "silent": "its meter fell silent",
     "reading": "found by the reading", "block": "ended with their block",
@@ -27,6 +30,7 @@ def failure_rows(failures: dict[str, Any], green: dict[str, Any]) -> list[tuple[
         ("  made up in a later hour", failures["card_hours_made_up"]),
         ("  bought in elsewhere", failures["card_hours_bought_in"]),
         ("  settled in cash", failures["card_hours_in_cash"]),
+        ("    of these, ended with their block", failures["card_hours_of_blocks"]),
         ("margin that paid for dearer covers, yuan", failures["margin_for_covers"]),
         ("refunded, yuan", failures["refund"]),
         ("damages, yuan", failures["damages"]),
@@ -48,8 +52,9 @@ def by_region(results: Results) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = {}
     for row in results.rows("failures.csv"):
         hours = micro(row["card_hours_failed"])
-        for name in CURES:
-            found.setdefault(row["region"], Counter())[name] += hours * int(row[name]) // int(row["failed"])
+        counts, lost = found.setdefault(row["region"], Counter()), "block" if row["known_by"] == "block" else "lost"
+        for column, name in (("made_up", "made_up"), ("bought_in", "bought_in"), ("lost", lost)):
+            counts[name] += hours * int(row[column]) // int(row["failed"])
     return dict(sorted(found.items(), key=lambda item: (-item[1].total(), item[0])))
 
 

@@ -42,6 +42,7 @@ def table_of_the_guide() -> dict[str, float]:
     return {name: float(figure) for name, figure in rows}
 
 
+@pytest.mark.slow
 def test_the_guide_states_what_zhongwei_s_year_comes_to() -> None:
     pytest.importorskip("pvlib")
     high = replace(ZHONGWEI_SITE, ghi_kwh_m2=6102 / 3.6)

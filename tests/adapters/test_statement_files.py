@@ -14,6 +14,8 @@ from exchange.adapters.statement_files import write_statements
 from exchange.domain.commands import SetTariff
 from exchange.projections import Projections
 
+pytestmark = pytest.mark.slow  # a market day is filled for them
+
 
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

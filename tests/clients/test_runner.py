@@ -93,6 +93,7 @@ def test_processes_are_limited() -> None:
     assert code == -signal.SIGKILL and "more than 20 processes" in output
 
 
+@pytest.mark.slow
 def test_a_stop_is_asked_for_and_then_made() -> None:
     began = time.monotonic()
     assert ran("sleep 1000", stop_after_s=0.2)[0] == -signal.SIGTERM
@@ -121,6 +122,7 @@ def test_nothing_outlives_an_agent_that_is_killed(tmp_path: Path) -> None:
     wait_for(lambda: not alive(mark))
 
 
+@pytest.mark.slow
 def test_of_a_flood_the_end_is_kept_and_the_agent_goes_on() -> None:
     async def flooded() -> tuple[str, float]:
         process = await LocalRunner(None).start("7", "yes abcdefg", {})

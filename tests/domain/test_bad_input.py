@@ -167,6 +167,7 @@ def fits(command) -> bool:
     return ok(command, type(command))
 
 
+@pytest.mark.slow
 def test_the_town_takes_every_good_command() -> None:
     commands = good_commands()
     assert set(c.COMMAND_TYPES.values()) - set(commands) == {c.SetVenue, c.SettlePeriod}

@@ -116,6 +116,7 @@ steps = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(st.sampled_from((0, 60, 300, 600)), st.sampled_from((0, 50, 58, 61, 115)), steps)
 def test_whatever_is_read_probed_disputed_or_silent_counts_as_the_rules_say(beat_s: int, begin_min: int, story) -> None:
@@ -194,6 +195,7 @@ def test_the_clock_looks_at_no_more_obligations_than_are_due() -> None:
     assert looked == 250
 
 
+@pytest.mark.slow
 def test_random_worlds_have_all_of_it() -> None:
     seen: dict[str, int] = {}
     for seed in range(60):
@@ -280,6 +282,7 @@ def test_a_lease_is_forgotten_with_its_last_hour() -> None:
     assert world.do(cd.GiveAccess("P1", lease, "here"))[0].reason == "UNKNOWN_OBLIGATION"
 
 
+@pytest.mark.slow
 def test_everything_of_it_survives_a_restart_before_every_command() -> None:
     rng = Random(5)
     for seed in rng.sample(range(10_000), 6):

@@ -54,6 +54,7 @@ def test_every_constant_of_the_guide_is_the_one_in_force() -> None:
     assert fix_memory.SHIFT_LIMIT_PPM == 250_000 and "at most | a quarter |" in text
 
 
+@pytest.mark.slow
 def test_the_table_of_self_dealing_is_what_the_simulation_prints() -> None:
     """And the simulation itself holds every market against the bound."""
     root = PAGE.parents[2]

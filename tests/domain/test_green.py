@@ -116,6 +116,7 @@ def test_every_wh_that_was_issued_is_retired_once_or_void(seed: int) -> None:
     assert all(held.pledged_wh == 0 for held in still.values()), "nothing is open any more"
 
 
+@pytest.mark.slow
 def test_the_worlds_of_this_file_show_what_they_are_about() -> None:
     sums: Counter = Counter()
     for seed in range(8):

@@ -54,12 +54,14 @@ def restored(world: World, every: int) -> Venue:
     return venue
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(STEPS, st.sampled_from((1, 10)))
 def test_money_adds_up_whatever_goes_wrong(steps, lots_per_card: int) -> None:
     lived(steps, lots_per_card)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_market_that_is_killed_anywhere_goes_on_with_the_same_bytes(seed: int) -> None:
     world, _ = lived(drawn(seed))

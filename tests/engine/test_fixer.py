@@ -20,6 +20,7 @@ def due_of(desk: Desk, now_ns: int) -> list:
     return [work.command for work in desk.fixes_due(now_ns)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_desk_that_was_started_anew_at_any_stop_sets_the_same_fixes(seed):
     street, rng, methods = Street(fix_min_lots=10), random.Random(seed), Counter()

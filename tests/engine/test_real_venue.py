@@ -95,6 +95,7 @@ def test_the_size_of_batches_changes_no_event_and_no_hash(finished, tmp_path):
     assert run(tmp_path / "one", 1) == run(tmp_path / "all", 1024) == finished[1]
 
 
+@pytest.mark.slow
 def test_a_restart_after_every_command_changes_nothing(finished, tmp_path):
     events = []
     for number, one in enumerate(market()):

@@ -56,6 +56,7 @@ def test_layers_of_the_waterfall():
     assert told(*moves, refund).damages_by_layer == {"margin": 1, "pay": 10, "bond": 100, "fund": 1000}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shortfall_ppm", [0, 300_000])
 def test_sums_of_a_day_are_those_of_its_settlement(tmp_path, shortfall_ppm):
     summary = run_day(market_day(1, 150), RunOptions(tmp_path / "day", shortfall_ppm=shortfall_ppm), lambda progress: None)
@@ -70,3 +71,6 @@ def test_sums_of_a_day_are_those_of_its_settlement(tmp_path, shortfall_ppm):
         total = sum(float(amount) for amount in failures["damages_by_layer"].values())
         assert total == pytest.approx(float(failures["damages"]))
         assert summary["ledger_sum"] == 0
+        of_blocks = [row for row in rows if row["known_by"] == "block"]
+        assert float(failures["card_hours_of_blocks"]) == pytest.approx(sum(int(row["lost"]) for row in of_blocks) / 10)
+        assert of_blocks and not any(int(row["made_up"]) or int(row["bought_in"]) for row in of_blocks)

@@ -70,6 +70,7 @@ def test_tasks_that_nobody_can_fill_do_not_keep_the_clock_running_for_years():
     assert periods < 60
 
 
+@pytest.mark.slow
 def test_the_run_ends_when_nothing_is_left_although_offers_stand_for_weeks():
     day = replace(only(DAY, PlaceOffer), end_ns=DEMO_START_NS + 400 * NS_PER_DAY)
     sent, _, periods = drive(day)
@@ -98,6 +99,7 @@ def test_a_row_in_the_last_nanosecond_of_a_period_comes_before_its_end():
     assert late_ns in clocks and clocks.index(late_ns) < clocks.index(late_ns + 1)
 
 
+@pytest.mark.slow
 def test_a_trade_has_the_time_the_clock_had_come_to_within_its_batch(tmp_path, monkeypatch):
     expected, got = [], []
     apply, remember = Venue.apply, Fixer.remember

@@ -8,6 +8,7 @@ from typing import Any
 from exchange.adapters.exporters.writing import whole_file
 from exchange.domain.units import format_micro
 from exchange.projections import Projections
+from exchange.projections.failures import WITH_BLOCK
 from exchange.projections.green import Use
 
 SUMMARY_SCHEMA = 1
@@ -50,6 +51,7 @@ def failure_figures(projections: Projections) -> dict[str, Any]:
         "card_hours_made_up": hours(sum(item.made_up_lots for item in found)),
         "card_hours_bought_in": hours(sum(item.bought_in_lots for item in found)),
         "card_hours_in_cash": hours(sum(item.lost_lots for item in found)),
+        "card_hours_of_blocks": hours(sum(item.lost_lots for item in found if item.known_by == WITH_BLOCK)),
         "margin_for_covers": format_micro(sum(item.margin_micro for item in found)),
         "refund": format_micro(sum(item.refund_micro for item in found)),
         "damages": format_micro(sum(item.damages_micro for item in found)),
