@@ -414,7 +414,12 @@ class History(Protocol):
     def prints(
         self, window: Window, *, chip: str = "", region: str = "", latency_class: str = "", power: str = ""
     ) -> list[PrintRow]:
-        """Every trade within a short window, in no order."""
+        """Every trade within a short window, in no order; as it was corrected, and none that was busted."""
+
+    def instrument_prints(
+        self, instrument: str, window: Window, before: tuple[int, int] | None, limit: int
+    ) -> list[PrintRow]:
+        """The newest trades of an instrument so, newest first; before: (seq, place) of one that is known already."""
 
     def fixed_periods(
         self, chips: Sequence[str], region: str, *, first: str = "", before: str = "", limit: int = 100

@@ -8,6 +8,7 @@ class TapeRow:
     """A trade as the board of prices needs it."""
 
     ts_ns: int
+    obligation_id: int
     instrument: str
     price_micro: int
     lots: int

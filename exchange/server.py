@@ -189,7 +189,7 @@ def _board(venue: Venue, history: History) -> Board:
         if not more:
             break
     board.remember(
-        (KnownTrade(row.ts_ns, row.instrument, row.price_micro, row.lots) for row in trades),
+        (KnownTrade(row.ts_ns, row.obligation_id, row.instrument, row.price_micro, row.lots) for row in trades),
         (KnownFix(row.ts_ns, row.instrument, row.price_micro, row.grade) for row in fixes), venue.now_ns,
     )  # fmt: skip
     return board

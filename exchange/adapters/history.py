@@ -99,10 +99,8 @@ class History:
 
     def tape_of_open(self, ts_ns: int, period_from_ns: int) -> list[TapeRow]:
         """Every trade from a time on that delivers from period_from_ns on, in order."""
-        columns = [_TRADES.c[field.name] for field in fields(TapeRow)]
-        asked = select(*columns).where(_TRADES.c.ts_ns >= ts_ns, _TRADES.c.period_start_ns >= period_from_ns)
         with self._reading() as connection:
-            return [TapeRow(*row) for row in connection.execute(asked.order_by(_TRADES.c.seq, _TRADES.c.place))]
+            return candle_rows.tape_rows(connection, ts_ns, period_from_ns)
 
     def fills(
         self, participant: str | None, *, instrument: str = "", window: Window = ALWAYS, page: Page = FIRST_PAGE
@@ -271,6 +269,13 @@ class History:
         with self._reading() as connection:
             named = {"chip": chip, "region": region, "latency_class": latency_class, "power": power}
             return candle_rows.print_rows(connection, window, **named)
+
+    def instrument_prints(
+        self, instrument: str, window: Window, before: tuple[int, int] | None, limit: int
+    ) -> list[PrintRow]:
+        """The newest trades of an instrument, newest first."""
+        with self._reading() as connection:
+            return candle_rows.instrument_prints(connection, instrument, window, before, limit)
 
     def fixed_periods(
         self, chips: Sequence[str], region: str, *, first: str = "", before: str = "", limit: int = 100

@@ -235,6 +235,31 @@ class Trade(Base, table=True):
         }  # fmt: skip
 
 
+class Correction(Base, table=True):
+    """Trades that were busted or given another price, by obligation; published prices leave them out, or take the new one."""
+
+    __tablename__ = "corrections"
+    obligation_id: int = int_key()
+    trade_seq: int = int64()
+    trade_ns: int = int64()
+    family: str = string()
+    chip: str = string()
+    region: str = string()
+    price_micro: int = int64()
+    seq: int = int64()
+    __table_args__ = (Index("corrections_by_time", "trade_ns"), LINEAR)
+
+    @classmethod
+    def from_event(cls, seq: int, event: es.TradeBusted | es.TradeAdjusted, trade: Row) -> Row:
+        """TradeBusted (price 0) or TradeAdjusted; trade = the row of its obligation."""
+        parts = parts_of(event.instrument)
+        return {
+            "obligation_id": event.obligation_id, "trade_seq": trade["seq"], "trade_ns": trade["ts_ns"],
+            "family": event.instrument.rpartition("/")[0], "chip": parts.chip, "region": parts.region,
+            "price_micro": 0 if isinstance(event, es.TradeBusted) else event.price_micro, "seq": seq,
+        }  # fmt: skip
+
+
 class Obligation(Base, table=True):
     """What providers owe buyers, period by period, and what became of it."""
 

@@ -387,10 +387,15 @@ class Projector:
 
     def _busted(self, event: es.TradeBusted) -> None:
         row = self._obligations.pop(event.obligation_id)
+        self._correct(event, row)
         row |= m.Obligation.busted_by(self._now.seq, self._now.ts_ns, event)
         self._note("obligations", event.obligation_id, row)
 
+    def _correct(self, event: es.TradeBusted | es.TradeAdjusted, row: Row) -> None:
+        self._note("corrections", event.obligation_id, m.Correction.from_event(self._now.seq, event, row))
+
     def _adjusted(self, event: es.TradeAdjusted) -> None:
         row = self._obligations[event.obligation_id]
+        self._correct(event, row)
         row["price_micro"], row["cost_micro"], row["fee_micro"] = event.price_micro, event.cost_micro, event.fee_micro
         self._note("obligations", event.obligation_id, row)

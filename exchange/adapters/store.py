@@ -5,17 +5,11 @@ exchange has it in a process of its own: `store_process` is that one, `store_lin
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache
-from operator import itemgetter
-from typing import Any, NamedTuple, Self, cast
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import URL, Connection, Engine, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from exchange.adapters.database import (
     StoreError,
@@ -29,8 +23,8 @@ from exchange.adapters.database import (
     writer_engine,
 )
 from exchange.adapters.projector import Batch, Projector
+from exchange.adapters.store_insert import insert_rows
 from exchange.adapters.store_lock import StoreLock, take_lock
-from exchange.adapters.table_base import Row
 from exchange.adapters.tables import TABLES
 from exchange.engine.collecting import uncollected
 
@@ -38,12 +32,6 @@ __all__ = ["OtherWriter", "Store", "StoreBehind", "StoreError", "StoreUnavailabl
 
 MAX_BATCH = 10_000  # commands of one transaction
 _OFFSET = TABLES["offset_row"]
-# Columns that no later value of a row changes: left alone, so that the indexes over them are too.
-_NEVER_NEW = {
-    "obligations": ("buyer", "seller", "lease", "period_start_ns"), "orders": ("participant", "client_order_id"),
-    "tasks": ("participant", "client_order_id"), "offers": ("participant",),
-}  # fmt: skip
-_DIALECTS: dict[str, type[Any]] = {"sqlite": SQLiteDialect_pysqlite, "postgresql": PGDialect_psycopg}
 
 
 class StoreBehind(Exception):
@@ -192,11 +180,10 @@ class Store:
             return
         if there != self._offset:
             raise OtherWriter(f"the tables are at seq {there}, not {self._offset}: is a second exchange writing into them?")
-        kind = connection.dialect.name
         for name, rows in due.batch.added.items():
-            _insert(kind, name, is_final=True).run(connection, rows)
+            insert_rows(connection, name, rows, is_final=True)
         for name, changed in due.batch.changed.items():
-            _insert(kind, name, is_final=False).run(connection, changed.values())
+            insert_rows(connection, name, changed.values(), is_final=False)
         connection.execute(_OFFSET.update().values(seq=due.seq, ts_ns=due.ts_ns))
 
     # --- the end ---
@@ -212,32 +199,3 @@ class Store:
         """Lets the database go; what was not flushed is not in it."""
         self.reader.dispose()
         self.hand_over()
-
-
-class _Insert(NamedTuple):
-    """An insert as its driver takes it: rows go there without a stop in SQLAlchemy, whose part would cost most of it."""
-
-    sql: str
-    values: Callable[[Row], Any] | None  # of a row, in order; None: the driver takes the row itself
-
-    def run(self, connection: Connection, rows: Iterable[Row]) -> None:
-        """Of so many rows."""
-        connection.exec_driver_sql(self.sql, list(map(self.values, rows) if self.values else rows))
-
-
-@cache
-def _insert(dialect_name: str, name: str, *, is_final: bool) -> _Insert:
-    """The insert of a table's rows: one that is there already stays (is_final), or takes the new values."""
-    table = TABLES[name]
-    dialect = sqlite if dialect_name == "sqlite" else postgresql
-    insert = dialect.insert(table)
-    keys = list(table.primary_key)
-    if is_final:
-        insert = insert.on_conflict_do_nothing(index_elements=keys)
-    else:
-        stay = {*(key.name for key in keys), *_NEVER_NEW.get(name, ())}
-        values = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in stay}
-        insert = insert.on_conflict_do_update(index_elements=keys, set_=values)
-    made = insert.compile(dialect=_DIALECTS[dialect_name]())
-    names = cast(SQLCompiler, made).positiontup
-    return _Insert(str(made), itemgetter(*names) if names else None)

@@ -25,7 +25,7 @@ from exchange.domain import commands as c
 from exchange.domain import events as e
 from exchange.projections.candles import Candle
 
-SCHEMA_VERSION = 4  # raised with every change of the tables or of what is in them: a database of another one is made again
+SCHEMA_VERSION = 5  # raised with every change of the tables or of what is in them: a database of another one is made again
 
 
 class OffsetRow(Base, table=True):

@@ -15,6 +15,7 @@ from exchange.adapters.market_cells import (
 )
 from exchange.adapters.rows import CellError, Cells, Columns, check_code, parse_time_ns, shown
 from exchange.domain.commands import SetVenue, SubmitTask, Task, TaskChip, TaskStep
+from exchange.domain.task_terms import MAX_WORK
 from exchange.domain.units import MICRO, NS_PER_DAY, PPM, UnitError, div_ceil, parse_scaled
 from matching_core.limits import MAX_TASK_CHIPS
 
@@ -34,6 +35,7 @@ TASK_COLUMNS = Columns(
     ),
     optional=(
         "budget", "min_run", "min_fill", "allowed_regions", "checkpoint", "on_break", "steps", "valid_until", "pflops_hours",
+        "work",
     ),
 )  # fmt: skip
 
@@ -90,8 +92,19 @@ def task_row(cells: Cells, venue: SetVenue, known: Known) -> TaskRow:
         min_run=_min_run(cells, shape, periods, venue),
         pflops_milli_hours=pflops,
         steps=_steps(cells, lane, submit_ns, cap_micro or budget_micro),
+        work=_work(cells),
     )
     return TaskRow(submit_ns, SubmitTask(task), cells.file, cells.line, waste)
+
+
+def _work(cells: Cells) -> str:
+    """What the provider's runner runs: one line, as the venue takes it."""
+    text = cells.text("work")
+    if len(text) > MAX_WORK:
+        raise CellError("work", "too_large", f"has {len(text):,} characters; at most {MAX_WORK:,}")
+    if not text.isprintable():
+        raise CellError("work", "code", "holds characters that cannot be printed; write one line")
+    return text
 
 
 def _pflops(cells: Cells) -> int:

@@ -22,6 +22,7 @@ from exchange.cli.market import (
     print_table,
 )
 from exchange.cli.moments import day as day_of
+from exchange.cli.moments import shown as time_shown
 from exchange.cli.running import CANNOT_CREATE, USAGE, fail, note
 
 if TYPE_CHECKING:
@@ -85,9 +86,11 @@ def held(
             return
         columns = ("holder", "region", "hour", ">issued, kWh", ">free", ">pledged", ">retired")
         names = ("issued_wh", "free_wh", "pledged_wh", "retired_wh")
+        at = venue.time
         rows = [
-            (row["participant"], row["region"], row["period_start"], *(kwh(row[name]) for name in names)) for row in found
-        ]
+            (row["participant"], row["region"], time_shown(row["period_start"], at), *(kwh(row[name]) for name in names))
+            for row in found
+        ]  # fmt: skip
         print_table("certificates", columns, rows)
         if not found:
             note("no certificates of hours that are not over: ./cpx green supply --issue makes them")

@@ -100,7 +100,9 @@ def access(
 @delivery_command.command()
 def result(
     lease: Lease,
-    exit_code: int = typer.Option(..., "--exit-code", help="Of the work; 0 = it went well."),
+    exit_code: int = typer.Option(
+        ..., "--exit-code", min=-255, max=255, help="Of the work; 0 = it went well, below 0 a signal ended it."
+    ),
     output: str = typer.Option("", "--output", help="What it has put out."),
     file: Path | None = typer.Option(None, "--file", help="Its output is in this file; the last 16,000 characters are sent."),
     part: bool = typer.Option(False, "--part", help="There is more to come."),

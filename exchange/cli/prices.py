@@ -34,8 +34,8 @@ def recompute(
 
     Example: cpx prices recompute cpx-demo
 
-    Exit codes: 0 all are proven, 1 one is not, 66 nothing there, 70 the venue itself stopped (a fault of CPX),
-    73 in use by a running venue: copy the folder, 78 damaged.
+    Exit codes: 0 all are proven, or set by hand and listed so, 1 one is not, 66 nothing there, 70 the venue itself stopped
+    (a fault of CPX), 73 in use by a running venue: copy the folder, 78 damaged.
     """
     proof, venue, _ = _replay(folder, lambda proof: False, show_progress=not as_json)
     if as_json:
@@ -58,8 +58,8 @@ def explain(
 
     Example: cpx prices explain cpx-demo A910B/gansu-qingyang/L10/grid/20261124T08
 
-    Exit codes: 0 the fix is shown and proven, 1 it is not what the journal gives, 66 there is no such fix or journal,
-    70 the venue itself stopped, 73 in use by a running venue: copy the folder, 78 damaged.
+    Exit codes: 0 the fix is shown and proven, 1 it is not what the journal gives, or was set by hand, 66 there is no such
+    fix or journal, 70 the venue itself stopped, 73 in use by a running venue: copy the folder, 78 damaged.
     """
     from exchange.domain.fix_text import canonical_text
 
@@ -68,12 +68,16 @@ def explain(
     def is_it(proof: FixProof) -> bool:
         if proof.last is not None and proof.last.command.instrument == instrument:
             found.append(proof.last)
-        return bool(found) or any(each.instrument == instrument for each in proof.differences)
+        is_hand = any(each.command.instrument == instrument for each in proof.by_hand)
+        return bool(found) or is_hand or any(each.instrument == instrument for each in proof.differences)
 
     proof, venue, _ = _replay(folder, is_it, show_progress=not (as_json or text))
     if not found:
         if any(each.instrument == instrument for each in proof.differences):
             _fail(DIFFERS, f"the fix of {instrument[:80]} is not what the journal gives: see ./cpx prices recompute")
+        for own in proof.by_hand:
+            if own.command.instrument == instrument:
+                _fail(DIFFERS, f"the fix of {instrument[:80]} was set by hand ({own.command.inputs_hash}): nothing explains it")
         _fail(NOTHING, f"the journal holds no fix of {instrument[:80]}")
     work = found[0]
     if text:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from exchange.cli.market import NO_LIMIT
+from exchange.cli.moments import venue_time
 from exchange.domain.fix_memory import shift_ppm
 from exchange.domain.prices import lots_of_pairs
 from exchange.domain.units import NS_PER_SECOND, PPM, div_half_even, format_micro, format_scaled, format_time
@@ -32,6 +34,9 @@ def summary_of(proof: FixProof, venue: Venue) -> dict[str, Any]:
     return {
         "proven": proof.proven, "remade_after_start": proof.remade, "by_grade": dict(sorted(proof.grades.items())),
         "by_method": dict(sorted(proof.methods.items())), "due_when_the_journal_ended": proof.cut_off,
+        "by_hand": [
+            {"seq": each.seq, "instrument": each.command.instrument, "fix": _fix(each.command)} for each in proof.by_hand
+        ],
         "differences": [
             {"seq": each.seq, "instrument": each.instrument, "differs": list(each.what),
              "published": _fix(each.published), "recomputed": _fix(each.recomputed)}
@@ -60,8 +65,15 @@ def show_proof(proof: FixProof, venue: Venue, folder: str) -> None:
         console.print(f"note: {proof.remade} times the rest of a stop's fixes was made after a start", soft_wrap=True)
     if proof.cut_off:
         console.print(f"note: {len(proof.cut_off)} fixes were due when the journal ended", soft_wrap=True)
+    for own in proof.by_hand[:MAX_DIFFERENCES]:
+        fix = own.command
+        told = f"{format_micro(fix.price_micro)} {fix.grade}, {fix.instrument}, {fix.inputs_hash}"
+        console.print(f"note: set by hand in {own.seq}: {escape(told)}", soft_wrap=True)
+    if len(proof.by_hand) > MAX_DIFFERENCES:
+        console.print(f"and {len(proof.by_hand) - MAX_DIFFERENCES:,} more set by hand: --json has all")
     if not proof.differences:
-        console.print(f"[green]all {proof.proven:,} published fixes follow from the journal[/]")
+        rest = f"; {len(proof.by_hand):,} were set by hand" if proof.by_hand else ""
+        console.print(f"[green]all {proof.proven:,} published fixes follow from the journal[/]{rest}")
         return
     table = Table("seq", "instrument", "differs", "published", "recomputed")
     for each in proof.differences[:MAX_DIFFERENCES]:
@@ -140,10 +152,10 @@ def show_explained(work: Work, venue: Venue) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    console, told = _console(), explained(work, venue)
+    console, told, zone = _console(), explained(work, venue), venue_time(venue.now_ns, venue.settings.time_zone).zone
     console.print(f"{escape(told['instrument'])}: {told['price']} yuan a card-hour, grade {told['grade']}", soft_wrap=True)
     console.print(f"  by {METHODS[told['method']]}")
-    console.print(f"  gate {told['gate']}, tick {told['tick']}, at least {told['min_lots']} lots", soft_wrap=True)
+    console.print(f"  gate {_local(told['gate'], zone)}, tick {told['tick']}, at least {told['min_lots']} lots", soft_wrap=True)
     console.print(f"  hash of the inputs {told['inputs_hash']}", soft_wrap=True)
     if told["pairs"]:
         table = Table("firms", "lots", "counted lots", "share", title="pairs: none has more than a third", title_justify="left")
@@ -157,7 +169,7 @@ def show_explained(work: Work, venue: Venue) -> None:
         for trade in told["trades"]:
             table.add_row(
                 trade["price"], str(trade["lots"]), trade["counted_lots"], _percent(trade["run_ppm"]), escape(trade["buyer"]),
-                escape(trade["seller"]), trade["time"], str(trade["obligation_id"]),
+                escape(trade["seller"]), _local(trade["time"], zone), str(trade["obligation_id"]),
             )  # fmt: skip
         console.print(table)
     if told["method"] in ("neighbours", "ask", "index", "thin"):
@@ -171,6 +183,11 @@ def show_explained(work: Work, venue: Venue) -> None:
     if told["method"] == "index":
         index = told["index"]
         console.print(f"  {index['previous_fix']} x {index['level_now']} / {index['level_then']}, to the nearest tick")
+
+
+def _local(text: str, zone: tzinfo) -> str:
+    """A time as the venue's people read it; the object for programs has it in UTC."""
+    return datetime.fromisoformat(text).astimezone(zone).isoformat(sep=" ", timespec="seconds")
 
 
 def _percent(ppm: int) -> str:

@@ -45,6 +45,7 @@ class Verdict:
     state_hash: str = ""
     event_hash: str = ""
     snapshots_equal: int = 0
+    signatures_verified: int = 0  # of readings
     is_summary_equal: bool | None = None  # None: there is no summary with a state hash
     notes: list[str] = field(default_factory=list)
 
@@ -147,16 +148,21 @@ def replay(
     advance: Callable[[int], None],
 ) -> None:
     """Every command on an empty venue, compared at every snapshot on the way, then the venue's own check."""
+    from exchange.cli.verify_signatures import Signatures
     from exchange.engine.recovery import apply_frame, check_venue
 
+    signatures = Signatures(machine.venue)
     for frame in reader.frames():
-        verdict.commands += apply_frame(machine, frame)
+        verdict.commands += apply_frame(machine, frame, signatures.on_command)
         verdict.frames += 1
         verdict.last_seq, verdict.chain = machine.seq, frame.chain.hex()
         point = checkpoints.pop(machine.seq, None)
         if point is not None:
             compare_snapshot(verdict, machine, point, frame.chain)
         advance(frame.length)
+    verdict.signatures_verified = signatures.verified - signatures.wrong
+    for wrong in signatures.named:
+        verdict.blame(DIFFERS, wrong)
     verdict.state_hash = f"{machine.venue.state_hash():016x}"
     verdict.event_hash = machine.event_hash.hex()
     if reader.end is not None and reader.end.torn_bytes:
@@ -252,6 +258,7 @@ def show(verdict: Verdict) -> None:
         ("state hash", verdict.state_hash),
         ("event hash", verdict.event_hash),
         ("snapshots", f"{verdict.snapshots_equal} equal"),
+        ("signatures", f"{verdict.signatures_verified:,} of readings verified" if verdict.signatures_verified else ""),
         ("summary", summary),
     )
     table = Table(show_header=False, box=None, title=escape(verdict.folder), title_justify="left")

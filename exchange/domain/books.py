@@ -14,6 +14,7 @@ from matching_core.records import Event
 if TYPE_CHECKING:
     from exchange.domain.venue import Venue
 
+_TAKE, _BLOCK, _TASK = int(EventFlag.TAKE), int(EventFlag.BLOCK), int(EventFlag.TASK)  # plain numbers: asked of every event
 _NEVER_HERE = (Kind.REJECTED, Kind.DENIED, Kind.TRANSFERRED)  # refused by the venue before; money moves go through money.move
 
 
@@ -55,7 +56,7 @@ def absorb(v: Venue, events: list[Event]) -> None:
     for place, event in enumerate(events):
         kind = event.kind
         if kind == Kind.TRADE:
-            if event.flags & EventFlag.TAKE:
+            if event.flags & _TAKE:
                 fill = fill or _begin(v, events, place)
             _absorb_trade(v, event, events[place + 1], fill)
         elif kind == Kind.DATA_MOVED:
@@ -95,7 +96,7 @@ def _finish(v: Venue, fill: fills.Fill | repairs.RepairFill, event: Event) -> No
 def _absorb_trade(v: Venue, trade: Event, posted: Event, fill: fills.Fill | repairs.RepairFill | None) -> None:
     """One trade of the core: the ask shrinks, money has been posted, an obligation is made."""
     assert posted.kind == Kind.POSTED
-    is_block = bool(trade.flags & EventFlag.BLOCK)
+    is_block = bool(trade.flags & _BLOCK)
     if is_block:
         offer_number, period = v.block_owner[trade.contra_id], split_book(trade.book)[1]
     else:
@@ -171,11 +172,11 @@ def _close_block(v: Venue, block_id: int) -> None:
 
 
 def _absorb_end(v: Venue, event: Event) -> None:
-    if event.flags & EventFlag.TASK and event.order_id in v.state.repairs:
+    if event.flags & _TASK and event.order_id in v.state.repairs:
         repairs.end(v, event, "gate" if event.kind == Kind.EXPIRED else "stopped")
-    elif event.flags & EventFlag.TASK:
+    elif event.flags & _TASK:
         fills.end(v, event)
-    elif event.flags & EventFlag.BLOCK:
+    elif event.flags & _BLOCK:
         close_ask(v, v.block_owner[event.order_id], split_book(event.book)[1], "gate")
     elif event.order_id in v.ask_owner:
         reason = "gate" if event.kind == Kind.EXPIRED and event.reason == ExpireReason.GATE else "withdrawn"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exchange.domain import money
+from exchange.domain.buy_in import call_off
 from exchange.domain.commands_settlement import OrderCurtailment
 from exchange.domain.events_settlement import Curtailed, CurtailmentOrdered
 from exchange.domain.outages import is_curtailed
@@ -22,11 +24,12 @@ MAX_CURTAILMENTS = 1000  # that have not passed
 
 
 def order(v: Venue, command: OrderCurtailment) -> None:
-    """OrderCurtailment: from now on or later; a window that has begun counts from its start."""
+    """OrderCurtailment: from the running period on; of what has ended, readings decide, and no later word."""
     v.require_settings()
     _check(v, command)
     state = v.state
-    new = Curtailment(command.region, command.site, command.start_ns, command.end_ns, state.next_number)
+    start_ns = max(command.start_ns, v.periods.start(v.periods.at(state.now_ns)))
+    new = Curtailment(command.region, command.site, start_ns, command.end_ns, state.next_number)
     state.curtailments = [*_living(v), new]
     hit = _obligations(v, command)
     v.emit(CurtailmentOrdered(
@@ -38,7 +41,17 @@ def order(v: Venue, command: OrderCurtailment) -> None:
             number, due.buyer, due.seller, v.instrument_code(due.family, due.period), v.periods.start(due.period), due.lots,
             command.reference,
         ))  # fmt: skip
+    for number in hit:
+        _call_off(v, number)
     _close_market(v, command)
+
+
+def _call_off(v: Venue, number: int) -> None:
+    """A buy-in that waits for it ends: it would spend the margin of a seller who does as he was told."""
+    if number in v.repair_of:
+        due = v.state.obligations[number]
+        call_off(v, due)
+        money.mark_obligation(v, due, money.known_fix(v, due.family, v.book_of(due)))  # as at a gate (HM5)
 
 
 def _check(v: Venue, command: OrderCurtailment) -> None:

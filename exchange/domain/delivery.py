@@ -11,8 +11,8 @@ from exchange.domain.events import Acknowledged, FixSet, ReadingTaken
 from exchange.domain.fix_memory import NEIGHBOURS
 from exchange.domain.instrument import book_id
 from exchange.domain.offers import price_to_ticks
-from exchange.domain.outages import is_excused
-from exchange.domain.placing import tell_family_fix
+from exchange.domain.outages import is_announced, is_excused
+from exchange.domain.placing import forget_if_over, take_out, tell_family_fix
 from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Fix, Obligation, Outage
 from exchange.domain.units import NS_PER_MINUTE
@@ -139,6 +139,10 @@ def announce_outage(v: Venue, command: AnnounceOutage) -> None:
     site.outages = known
     v.emit(Acknowledged("AnnounceOutage", command.site))
     failing.mark_site(v, command.site, command.start_ns, command.end_ns)
+    for offer in v.offers_of_site(command.site):
+        for period in sorted(period for period in offer.open if v.is_repaired(period) and is_announced(v, site, period)):
+            take_out(v, offer, period, "outage")  # as at the start of a buy-in: a cover from there would fail too
+        forget_if_over(v, offer)
 
 
 def lambda_ppm(v: Venue, due: Obligation) -> int:
@@ -174,7 +178,11 @@ def set_fix(v: Venue, command: SetFix) -> None:
         keep_from=v.periods.first_open(state.now_ns) - NEIGHBOURS - 1,
     )  # fmt: skip
     v.emit(FixSet(command.instrument, command.price_micro, command.grade, command.inputs_hash))
+    sellers: set[str] = set()
     for number in sorted(v.obligations_of_period.get(period, ())):
         due = state.obligations[number]
         if due.family == family:
             money.mark_obligation(v, due, fix.price_micro)
+            sellers.add(due.seller)
+    for name in sorted(sellers & v.short):
+        money.top_up(v, name)  # a lower fix may leave nothing short

@@ -100,7 +100,8 @@ class FixMemory:
             fixes.last = Mark(price_micro)
             index.families.append(family)
         fixes.asks[period] = ask_ticks
-        fixes.asks = {known: ticks for known, ticks in fixes.asks.items() if known >= keep_from}
+        for over in [known for known in fixes.asks if known < keep_from]:
+            del fixes.asks[over]
 
     @staticmethod
     def _vote(index: RegionIndex, firm: Mark, price_micro: int) -> None:

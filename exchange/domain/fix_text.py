@@ -15,7 +15,7 @@ FORM = "cpx-fix 1"  # raised when the text, or a constant of DI4 that it does no
 
 def canonical_text(inputs: FixInputs, found: Found) -> str:
     """The text; each line ends with a line feed."""
-    return "".join(f"{line}\n" for line in _lines(inputs, found))
+    return "\n".join([*_lines(inputs, found), ""])
 
 
 def inputs_hash(inputs: FixInputs, found: Found) -> str:
@@ -29,13 +29,15 @@ def _lines(inputs: FixInputs, found: Found) -> Iterator[str]:
     yield f"gate {inputs.gate_ns}"
     yield f"settings tick_micro={inputs.tick_micro} min_lots={inputs.min_lots} half_spread_ppm={inputs.half_spread_ppm}"
     window_ns = GRADE_A_WINDOW_NS if found.method == TRADES else GRADE_B_WINDOW_NS
-    yield from _trades(inputs.own, inputs.gate_ns - window_ns)
+    if inputs.own.prints:
+        yield from _trades(inputs.own, inputs.gate_ns - window_ns)
     if found.method in (TRADES, DAY):
         return
     yield f"ask 0 {inputs.own.ask_ticks}"
     for hour in inputs.nearby:
         yield f"ask {hour.offset:+d} {hour.ask_ticks}"
-        yield from _trades(hour, inputs.gate_ns - window_ns)
+        if hour.prints:
+            yield from _trades(hour, inputs.gate_ns - window_ns)
     if found.grade == "C":
         yield f"index previous_micro={inputs.previous_micro} level_then={inputs.previous_level} level_now={inputs.level}"
 

@@ -8,6 +8,7 @@ split, its parts add up.
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from exchange.domain.commands_green import IssueCertificates
@@ -47,7 +48,10 @@ def issue(v: Venue, command: IssueCertificates) -> None:
     for place, wh in enumerate(command.wh):
         if wh:
             key = (command.participant, command.region, first + place)
-            held = v.state.certificates.setdefault(key, Certificates())
+            held = v.state.certificates.get(key)
+            if held is None:
+                held = v.state.certificates[key] = Certificates()
+                heappush(v.certificate_ends, (key[2], key))
             held.issued_wh += wh
             held.free_wh += wh
     v.state.certificate_ids[command.certificate_id] = first + len(command.wh)
@@ -199,8 +203,13 @@ def forget_past(v: Venue, before_ns: int) -> None:
     first = v.periods.at(v.state.now_ns - window_ns)
     if first <= v.periods.at(before_ns - window_ns) or not (v.state.certificates or v.state.certificate_ids):
         return
-    state = v.state
-    for key in sorted(key for key, held in state.certificates.items() if key[2] < first and not held.pledged_wh):
+    state, over = v.state, []
+    while v.certificate_ends and v.certificate_ends[0][0] < first:
+        over.append(heappop(v.certificate_ends)[1])
+    for key in sorted(over):
+        if state.certificates[key].pledged_wh:
+            heappush(v.certificate_ends, (key[2], key))
+            continue
         held = state.certificates.pop(key)
         holder, region, period = key
         v.emit(CertificatesClosed(

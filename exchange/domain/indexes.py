@@ -32,6 +32,7 @@ class Indexes:
             for period, ask in state.offers[number].open.items():
                 if ask.order_id:
                     self.ask_owner[ask.order_id] = (number, period)
+        self.short = {name for name, who in state.participants.items() if who.is_stopped}  # HM5
         self.bid_ids = {(bid.participant, bid.client_order_id): bid.order_id for bid in state.bids.values()}
         self.obligations_of_period: dict[int, set[int]] = {}
         self.obligations_of_lease: dict[int, set[int]] = {}
@@ -41,6 +42,7 @@ class Indexes:
         self.watched: list[tuple[int, int]] = []  # heap of (when its meter may be silent, obligation): `meters`
         for lease in sorted(state.leases):
             self.index_lease(lease, state.leases[lease])
+        self.certificate_ends = sorted((key[2], key) for key in state.certificates)  # a heap: their periods, in order
         self.obligations_of_task: dict[int, int] = {}  # the core's number -> how many are unsettled
         self.ended_tasks: set[int] = set()  # by the command at hand: `forget_terms`
         for obligation in state.obligations.values():
@@ -226,6 +228,11 @@ class Indexes:
         """A buy-in that has ended."""
         del self.state.repairs[repair.number]
         self._index_repair(repair, -1)
+
+    def is_repaired(self, period: int) -> bool:
+        """Whether a buy-in waits for a period."""
+        obligations = self.state.obligations
+        return any(obligations[repair.obligation].period == period for repair in self.state.repairs.values())
 
     def _index_repair(self, repair: Repair, by: int) -> None:
         """RT8: the core counts it among the tasks of the buyer's firm, and of the chip that failed."""

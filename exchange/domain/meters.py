@@ -64,7 +64,11 @@ def is_final(v: Venue, due: Obligation) -> bool:
 
 
 def watch(watched: list[tuple[int, int]], periods: Periods, due: Obligation) -> None:
-    """A new obligation at a site with heartbeats: it will be looked at when its meter has been silent too long."""
+    """A new obligation at a site with heartbeats: it will be looked at when its meter has been silent too long.
+
+    What is busted, covered or made up meanwhile goes when its time comes, so there are never more entries than sales of
+    listed hours (`find_silent` passes over them).
+    """
     heappush(watched, (silent_from_ns(periods, due), due.number))
 
 

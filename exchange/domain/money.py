@@ -194,6 +194,7 @@ def mark_obligation(v: Venue, obligation: Obligation, fix_micro: int) -> int:
     obligation.margin_micro += locked
     if locked < need and not seller.is_stopped:
         seller.is_stopped = True
+        v.short.add(seller.name)
         v.emit(MarginShort(seller.name, need - locked))
         v.stopped.add(seller.name)  # his asks leave at the end of this command
     return need - locked
@@ -208,3 +209,12 @@ def top_up(v: Venue, name: str) -> None:
     for obligation in v.obligations_of_seller(name):
         short += mark_obligation(v, obligation, known_fix(v, obligation.family, v.book_of(obligation)))
     seller.is_stopped = short > 0
+    if not short:
+        v.short.discard(name)
+
+
+def top_up_all(v: Venue) -> None:
+    """HM5: what has come back to stopped providers in a command, as pay, refund or freed hold, secures what they have sold."""
+    for name in sorted(v.short):
+        if balance(v, name, CASH) > 0:
+            top_up(v, name)

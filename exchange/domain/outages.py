@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
 def is_out(v: Venue, site: Site, period: int) -> bool:
     """Whether an announced outage or an ordered curtailment of a site meets a period."""
+    return is_announced(v, site, period) or is_curtailed(v, site, period)
+
+
+def is_announced(v: Venue, site: Site, period: int) -> bool:
+    """Whether an announced outage of a site meets a period."""
     start, end = v.periods.start(period), v.periods.start(period + 1)
-    if any(outage.start_ns < end and start < outage.end_ns for outage in site.outages):
-        return True
-    return is_curtailed(v, site, period)
+    return any(outage.start_ns < end and start < outage.end_ns for outage in site.outages)
 
 
 def is_curtailed(v: Venue, site: Site, period: int) -> bool:

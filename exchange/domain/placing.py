@@ -14,7 +14,7 @@ from exchange.domain import green, money
 from exchange.domain.books import absorb, close_ask, ensure_book, ensure_capacity
 from exchange.domain.events import OfferSkipped
 from exchange.domain.instrument import book_id, split_book
-from exchange.domain.outages import is_curtailed
+from exchange.domain.outages import is_announced, is_curtailed
 from exchange.domain.state import Ask, Offer
 from exchange.domain.units import NS_PER_MINUTE, div_ceil
 from matching_core.enums import FixGrade, Kind, Op, OrderFlag, Side, StpMode, TimeInForce
@@ -106,8 +106,11 @@ def place_period(v: Venue, offer: Offer, period: int, lots: int, ticks: int) -> 
     """One period of an offer: margin, then the ask (which may trade with displayed bids, RT4) or the block's residue."""
     if v.state.participants[offer.participant].is_stopped:
         return _skip(v, offer, period, "SALES_STOPPED")
-    if v.state.curtailments and is_curtailed(v, v.state.sites[offer.site], period):
+    site = v.state.sites[offer.site]
+    if v.state.curtailments and is_curtailed(v, site, period):
         return _skip(v, offer, period, "CURTAILED")
+    if site.outages and v.is_repaired(period) and is_announced(v, site, period):
+        return _skip(v, offer, period, "OUTAGE")
     if not green.covers(v, offer, period, lots):
         return _skip(v, offer, period, "CERTIFICATES")
     ask = Ask(lots, 0, ticks)

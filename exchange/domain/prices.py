@@ -86,12 +86,16 @@ class Found:
 
 def by_trades(inputs: FixInputs) -> Found | None:
     """Grade A or B, None where trades do not suffice. O(prints log prints)."""
+    if len(inputs.own.prints) + sum([len(hour.prints) for hour in inputs.nearby]) < MIN_FIRMS:
+        return None  # not enough for so many firms a side
     for window_ns, method in ((GRADE_A_WINDOW_NS, TRADES), (GRADE_B_WINDOW_NS, DAY)):
         chosen = within(inputs.own.prints, inputs.gate_ns, window_ns)
         if is_broad(chosen, inputs.min_lots):
             return _median(chosen, method)
-    chosen = [moved for hour in (inputs.own, *inputs.nearby) for moved in _shifted(inputs, hour)]
-    return _median(chosen, NEARBY) if is_broad(chosen, inputs.min_lots) else None
+    hours = [(hour, within(hour.prints, inputs.gate_ns, GRADE_B_WINDOW_NS)) for hour in (inputs.own, *inputs.nearby)]
+    if not is_broad([p for _, prints in hours for p in prints], inputs.min_lots):
+        return None
+    return _median([moved for hour, prints in hours for moved in _shifted(inputs, hour, prints)], NEARBY)
 
 
 def without_trades(inputs: FixInputs) -> Found | None:
@@ -115,15 +119,16 @@ def within(prints: Sequence[Print], gate_ns: int, window_ns: int) -> list[Print]
     return [p for p in prints if gate_ns - window_ns < p.time_ns and p.buyer_firm != p.seller_firm]
 
 
-def _shifted(inputs: FixInputs, hour: Hour) -> list[Print]:
-    """An hour's prints of the last 24 hours, at the prices to which the curve moves them."""
+def _shifted(inputs: FixInputs, hour: Hour, prints: Sequence[Print]) -> list[Print]:
+    """Prints of an hour at the prices to which the curve moves them."""
     by_ppm = shift_ppm(inputs.own.ask_ticks, hour.ask_ticks) if hour.offset else PPM
-    chosen = within(hour.prints, inputs.gate_ns, GRADE_B_WINDOW_NS)
-    return [replace(p, price_ticks=shifted(p.price_ticks, by_ppm)) for p in chosen]
+    return [replace(p, price_ticks=shifted(p.price_ticks, by_ppm)) for p in prints]
 
 
 def is_broad(prints: Sequence[Print], min_lots: int) -> bool:
     """Enough firms on both sides, pairs, and lots after the cap."""
+    if len(prints) < MIN_FIRMS:
+        return False
     buyers, sellers = {p.buyer_firm for p in prints}, {p.seller_firm for p in prints}
     if min(len(buyers), len(sellers)) < MIN_FIRMS:
         return False

@@ -133,7 +133,7 @@ def _split_moving(v: Venue, fill: RepairFill, due: Obligation, lots: int, cost_m
     covers = [v.state.obligations[number] for number in fill.covers]
     for cover in covers:
         cover.lease_lots = sum(each.lots for each in covers)
-        cover.lease_moving_micro = fill.moving_micro or moving
+        cover.lease_moving_micro = fill.moving_micro + moving
 
 
 def _note_reference(v: Venue, due: Obligation, cost_micro: int, lots: int, twelfths: int) -> None:

@@ -76,6 +76,8 @@ def _lines(v: Venue, period: int, cures: dict[int, make_up.Cure], memo: Memo) ->
     for lease_number in leases:
         dues = _concerned(v, lease_number, period)
         first = dues[0]
+        if first.checkpoint == "none" and dues[-1].period > period and not _has_failed(dues, period):
+            continue  # decided with its last period; until then nothing is asked about its others
         if all(due.period == period and accepted_lots(due) == due.lots for due in dues):
             facts = tuple(_whole(due) for due in dues)
         else:
@@ -87,6 +89,10 @@ def _lines(v: Venue, period: int, cures: dict[int, make_up.Cure], memo: Memo) ->
         payers = settlement.blamed(lease)
         result += [(by_number[line.obligation], line, payers[line.obligation]) for line in settlement.settle(lease)]
     return result
+
+
+def _has_failed(dues: list[Obligation], period: int) -> bool:
+    return any(due.period == period and accepted_lots(due) != due.lots for due in dues)
 
 
 def _concerned(v: Venue, lease: int, period: int) -> list[Obligation]:

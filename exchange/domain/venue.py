@@ -94,6 +94,7 @@ _BOOK_OPS = frozenset((
     Op.BLOCK_CLOSE, Op.TASK_CANCEL, Op.DRAIN, Op.KILL,
 ))  # fmt: skip
 _BOOK_KINDS = frozenset((Kind.ACCEPTED, Kind.TRADE, Kind.CANCELED, Kind.REPLACED, Kind.EXPIRED, Kind.BLOCK_CHANGED))
+_OF_TASK = int(EventFlag.TASK)  # a plain number: an IntFlag in arithmetic costs more than the rest of the question
 _MAX_TIME_NS = 1 << 62
 MAX_KEYS_PER_OWNER = 100_000  # idempotency keys remembered at a time; some 30 MB
 _SNAPSHOT_MAGIC = b"CPXVENUE"
@@ -184,6 +185,8 @@ class Venue(Indexes):
         try:
             HANDLERS[type(command)](self, command)
             self.withdraw_stopped()
+            if self.short:
+                money.top_up_all(self)
             if self.ended_leases:
                 leases.forget(self)
             if self.ended_tasks:
@@ -238,7 +241,7 @@ class Venue(Indexes):
 
     def _touch(self, events: list) -> None:
         for event in events:
-            if event.kind in _BOOK_KINDS and not event.flags & EventFlag.TASK:
+            if event.kind in _BOOK_KINDS and not event.flags & _OF_TASK:
                 self.touched.add(event.book)
 
     def take_touched(self) -> set[int]:

@@ -2,8 +2,11 @@
 
 What is due is made at every stop, as the desk does. A fix that is not the one that was due there is made again from the
 venue as it stands right before it: a server that was killed between two fixes of one stop makes the rest after its start.
+
+A fix whose inputs_hash is no hash at all claims nothing: an operator has set it by hand, and it is listed as such.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +16,16 @@ from exchange.domain.events import FixSet
 from exchange.domain.venue import Venue
 from exchange.engine.desk import Desk
 from exchange.engine.fixer import Work
+
+_HASH = re.compile(r"[0-9a-f]{32}")  # as `fix_text` makes it
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """A fix that an operator has set himself; nothing says what it was made from but his own words."""
+
+    seq: int
+    command: SetFix
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,7 @@ class FixProof:
         self.remade = 0  # how often the rest was made after a start instead of at its stop
         self.grades: dict[str, int] = {}
         self.methods: dict[str, int] = {}
+        self.by_hand: list[ByHand] = []
         self.differences: list[Difference] = []
         self.last: Work | None = None  # what the last published fix was made from, where it is proven
 
@@ -53,7 +67,7 @@ class FixProof:
         """To be called before a command is applied; whether it will end a frame of the desk."""
         self._next = None
         if type(command) is SetFix:
-            self._next = self._work(command)
+            self._next = self._work(command) if _claims(command) else None
         else:
             self.differences += [Difference(seq, code, None, work.command) for code, work in self._due.items()]
             self._due.clear()
@@ -64,7 +78,11 @@ class FixProof:
         self._desk.on_command(seq, ts_ns, command, events)
         self.last = None
         if type(command) is SetFix and any(type(event) is FixSet for event in events):
-            self._compare(seq, command)
+            if _claims(command):
+                self._compare(seq, command)
+            else:
+                self._due.pop(command.instrument, None)
+                self.by_hand.append(ByHand(seq, command))
         if is_stop:
             self._due = {work.command.instrument: work for work in self._desk.fixes_due(self._venue.now_ns)}
 
@@ -97,3 +115,8 @@ class FixProof:
         self.grades[command.grade] = self.grades.get(command.grade, 0) + 1
         self.methods[work.found.method] = self.methods.get(work.found.method, 0) + 1
         self.last = work
+
+
+def _claims(command: SetFix) -> bool:
+    """Whether a fix says that it was made from the journal."""
+    return _HASH.fullmatch(command.inputs_hash) is not None

@@ -5,7 +5,7 @@ So two fixers that were told the same trades since then say the same, however lo
 those of grade A and B come first: they move the regions' indices, by which some of grade C are made.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
@@ -15,6 +15,8 @@ from exchange.domain.fix_text import inputs_hash
 from exchange.domain.instrument import book_id, split_book
 from exchange.domain.prices import GRADE_B_WINDOW_NS, FixInputs, Found, Hour, Print, by_trades, without_trades
 from exchange.domain.venue import Venue
+
+_NEARBY = [offset for offset in range(-NEIGHBOURS, NEIGHBOURS + 1) if offset]  # that may stand in, earliest first
 
 
 class TradeLike(Protocol):
@@ -65,6 +67,8 @@ class Fixer:
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
         self._prints: dict[int, list[Print]] = {}  # by book, in the order of the log
+        self._traded: dict[int, int] = {}  # period -> how many of these books are of it
+        self._forgotten_ns = 0  # trades before that are gone
 
     def remember(self, time_ns: int, trade: TradeLike) -> None:
         """A trade; one in a running hour is of the emergency lane and tells no fix anything."""
@@ -75,7 +79,11 @@ class Fixer:
         firms = (venue.state.participants[trade.buyer].firm, venue.state.participants[trade.seller].firm)
         ticks = trade.price_micro // venue.settings.tick_micro
         told = Print(time_ns, ticks, trade.lots, *firms, trade.obligation_id)
-        self._prints.setdefault(book_id(family, period), []).append(told)
+        book = book_id(family, period)
+        if book not in self._prints:
+            self._prints[book] = []
+            self._traded[period] = self._traded.get(period, 0) + 1
+        self._prints[book].append(told)
 
     def since_ns(self) -> int:
         """Trades from then on are needed: a day before the first gate whose fixes may still be set. It never goes back."""
@@ -87,8 +95,8 @@ class Fixer:
         grid, state = self._venue.periods, self._venue.state
         opened = grid.first_open(now_ns)
         is_at_gate = grid.gate(opened) - lead_ns <= now_ns
-        traded = {period for _, period in map(split_book, self._prints)}
-        passed = {p for p in traded | self._venue.obligations_of_period.keys() if state.settled_end <= p < opened}
+        known = self._traded.keys() | self._venue.obligations_of_period.keys()
+        passed = {period for period in known if state.settled_end <= period < opened}
         wanted = {period: sorted(self._families(period)) for period in sorted(passed) + ([opened] if is_at_gate else [])}
         made: list[Work] = []
         if any(wanted.values()):
@@ -100,20 +108,28 @@ class Fixer:
     def _forget(self) -> None:
         """Trades that no fix will look at any more."""
         since_ns = self.since_ns()
-        self._prints = {
-            book: kept
-            for book, prints in self._prints.items()
-            if (kept := prints if prints[0].time_ns >= since_ns else [p for p in prints if p.time_ns >= since_ns])
-        }
+        if since_ns == self._forgotten_ns:
+            return
+        self._forgotten_ns = since_ns
+        for book in [book for book, prints in self._prints.items() if prints[0].time_ns < since_ns]:
+            kept = [p for p in self._prints[book] if p.time_ns >= since_ns]
+            if kept:
+                self._prints[book] = kept
+                continue
+            del self._prints[book]
+            _, period = split_book(book)
+            self._traded[period] -= 1
+            if not self._traded[period]:
+                del self._traded[period]
 
     def _of_period(self, period: int, families: list[int], memory: FixMemory) -> list[Work]:
         """The fixes of one period: by trades, then the rest; each is noted in `memory`, as the venue will."""
         venue, made, rest = self._venue, [], []
         for family in families:
-            inputs = self._inputs(family, period)
+            inputs = self._inputs(family, period, self._hours(family, period, (0,))[0])
             found = by_trades(inputs)
             if found is None:
-                inputs = replace(inputs, nearby=self._nearby(family, period))
+                inputs = self._inputs(family, period, inputs.own, self._hours(family, period, _NEARBY))
                 found = by_trades(inputs)
             if found is None:
                 rest.append((family, inputs))
@@ -142,28 +158,27 @@ class Fixer:
             if is_wanted and book not in venue.state.fixes:
                 yield family.number
 
-    def _inputs(self, family: int, period: int) -> FixInputs:
+    def _inputs(self, family: int, period: int, own: Hour, nearby: tuple[Hour, ...] = ()) -> FixInputs:
         venue, settings = self._venue, self._venue.settings
         return FixInputs(
             venue.instrument_code(family, period), venue.periods.gate(period), settings.tick_micro, settings.fix_min_lots,
-            settings.fix_half_spread_ppm, self._hour(family, period, 0),
+            settings.fix_half_spread_ppm, own, nearby,
         )  # fmt: skip
 
-    def _nearby(self, family: int, period: int) -> tuple[Hour, ...]:
-        """The hours that may stand in, earliest first."""
-        return tuple(self._hour(family, period, offset) for offset in range(-NEIGHBOURS, NEIGHBOURS + 1) if offset)
-
-    def _hour(self, family: int, period: int, offset: int) -> Hour:
-        """An hour of the family: of an open one the ask is read now, of a closed one it was when its fix was set."""
-        venue, hour = self._venue, period + offset
-        book = book_id(family, hour)
-        after_ns = venue.periods.gate(period) - GRADE_B_WINDOW_NS
-        if venue.periods.gate(hour) > venue.now_ns:
-            ask_ticks = venue.core.top(book)[2]
-        else:
-            fixes = venue.state.fix_memory.families.get(family)
-            ask_ticks = fixes.asks.get(hour, 0) if fixes else 0
-        return Hour(offset, ask_ticks, tuple(self._corrected(book, after_ns)))
+    def _hours(self, family: int, period: int, offsets: Sequence[int]) -> tuple[Hour, ...]:
+        """Hours of a family about a period: of an open one the ask is read now, of a closed one as it was at its fix."""
+        venue, prints = self._venue, self._prints
+        first_open, fixes = venue.periods.first_open(venue.now_ns), venue.state.fix_memory.families.get(family)
+        after_ns, found = venue.periods.gate(period) - GRADE_B_WINDOW_NS, []
+        for offset in offsets:
+            hour = period + offset
+            book = book_id(family, hour)
+            if hour >= first_open:
+                ask_ticks = venue.core.top(book)[2]
+            else:
+                ask_ticks = fixes.asks.get(hour, 0) if fixes else 0
+            found.append(Hour(offset, ask_ticks, tuple(self._corrected(book, after_ns)) if book in prints else ()))
+        return tuple(found)
 
     def _corrected(self, book: int, after_ns: int) -> Iterator[Print]:
         """The trades of a book after a time, at the prices they have now; busted ones are none."""

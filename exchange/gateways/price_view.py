@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from exchange.gateways.cursors import bad_cursor, cursor_of, keys_of
-from exchange.ports_history import ALWAYS, MAX_LIMIT, History, Page, Window
+from exchange.ports_history import ALWAYS, MAX_LIMIT, History, Window
 from exchange.ports_prices import CandleRow
 from exchange.projections.candles import INTERVALS, MINUTES, SOURCE, Candle, Grid, Place, candle_of, merged
 from exchange.projections.indices import Codes, Index, WeighedFix, index_of
@@ -92,7 +92,10 @@ def _from_stored(
     shown = whole[:limit]
     rows = history.candles(minutes, **named, window=Window(shown[-1], window.to_ns))
     found = merged((_from_row(row) for row in rows), interval, grid)[::-1]
-    return found, len(whole) > limit or len(starts) == limit * pieces
+    has_more = len(whole) > limit or len(starts) == limit * pieces
+    if has_more and not found:  # all that is in them was busted
+        return _from_stored(history, subject, interval, grid, Window(window.from_ns, shown[-1]), limit)
+    return found, has_more
 
 
 def _from_row(row: CandleRow) -> Candle:
@@ -124,7 +127,10 @@ def _from_tape(
         read += len(rows)
         if len(candles) >= limit or read >= MOST_TRADES and candles:
             return _newest(candles)[:limit], len(candles) > limit or place + 1 < len(starts)
-    return _newest(candles), False
+    has_more = len(starts) == limit + 2  # all that is in some of them was busted
+    if has_more and not candles:
+        return _from_tape(history, subject, interval, grid, Window(window.from_ns, starts[-1]), limit)
+    return _newest(candles), has_more
 
 
 def _from_trades(
@@ -134,13 +140,12 @@ def _from_trades(
     candles: dict[int, Candle] = {}
     before, read = None, 0
     while len(candles) <= limit and (read < MOST_TRADES or len(candles) < 2):
-        page = Page(before=before, limit=MAX_LIMIT, newest_first=True)
-        rows = history.trades(instrument=subject.instrument, window=window, page=page)
+        rows = history.instrument_prints(subject.instrument, window, before, MAX_LIMIT)
         for row in rows:
-            _take(candles, grid.start_ns(interval, row.ts_ns), row.cursor, row.price_micro, row.lots)
+            _take(candles, grid.start_ns(interval, row.ts_ns), (row.seq, row.place), row.price_micro, row.lots)
         if len(rows) < MAX_LIMIT:
             return _newest(candles)[:limit], len(candles) > limit
-        before, read = rows[-1].cursor, read + len(rows)
+        before, read = (rows[-1].seq, rows[-1].place), read + len(rows)
     return _newest(candles)[: min(limit, len(candles) - 1)], True
 
 

@@ -1,16 +1,19 @@
 """What each instrument last traded at, its VWAP and its fix, from events alone; nothing is kept behind a period's end.
 
-`recent` are the trades that the forward curve looks at: the newest ones of an instrument, no more than RECENT_TRADES and
-none older than RECENT_NS. All trades of the public tape count, so that everybody can make the same numbers from it.
+`average` is of the trades that the forward curve looks at: the newest ones of an instrument, no more than RECENT_TRADES and
+none older than RECENT_NS. All trades of the public tape count but the busted ones, at the prices they have now, so that
+everybody can make the same numbers from it.
 """
 
-from collections import deque
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from exchange.domain.commands import AdvanceTime, SetVenue
 from exchange.domain.events import FixSet, Refused, Traded
+from exchange.domain.events_settlement import TradeAdjusted, TradeBusted
 from exchange.domain.instrument import Periods
 from exchange.domain.units import NS_PER_HOUR, NS_PER_MINUTE, div_half_even
 
@@ -27,9 +30,10 @@ class Print(NamedTuple):
 
 
 class KnownTrade(NamedTuple):
-    """A trade from before the start, as it is read back."""
+    """A trade from before the start, as it is read back and was corrected."""
 
     ts_ns: int
+    number: int  # of its obligation
     instrument: str
     price_micro: int
     lots: int
@@ -52,27 +56,59 @@ class Average(NamedTuple):
     until_ns: int  # until then the same trades count, if no other is made
 
 
+def _column() -> "array[int]":
+    return array("q")
+
+
 @dataclass(slots=True)
 class Marks:
     """One instrument; grade "" = it has no fix."""
 
     end_ns: int
-    recent: deque[Print] = field(default_factory=lambda: deque(maxlen=RECENT_TRADES))
-    last: Print | None = None
     weighted: int = 0  # sum of price x lots over all its trades
     lots: int = 0
-    trades: int = 0
     fix_micro: int = 0
     grade: str = ""
     fixed_ns: int = 0
+    _numbers: "array[int]" = field(default_factory=_column)  # of the obligations of its trades, in order
+    _times: "array[int]" = field(default_factory=_column)
+    _prices: "array[int]" = field(default_factory=_column)
+    _lots: "array[int]" = field(default_factory=_column)
 
-    def add(self, trade: Print) -> None:
-        """One more trade, not earlier than those before."""
-        self.recent.append(trade)
-        self.last = trade
+    def add(self, number: int, trade: Print) -> None:
+        """One more trade, not earlier than those before; number: of its obligation, higher than those before."""
+        self._numbers.append(number)
+        self._times.append(trade.ts_ns)
+        self._prices.append(trade.price_micro)
+        self._lots.append(trade.lots)
         self.weighted += trade.price_micro * trade.lots
         self.lots += trade.lots
-        self.trades += 1
+
+    def correct(self, number: int, price_micro: int) -> None:
+        """A trade has another price, or was busted (0); one that is not here is none of these."""
+        place = bisect_left(self._numbers, number)
+        if place == len(self._numbers) or self._numbers[place] != number:
+            return
+        lots = self._lots[place]
+        self.weighted += (price_micro - self._prices[place]) * lots
+        self._prices[place] = price_micro
+        if not price_micro:
+            self.lots -= lots
+            for column in (self._numbers, self._times, self._prices, self._lots):
+                del column[place]
+
+    @property
+    def trades(self) -> int:
+        """How many there were."""
+        return len(self._numbers)
+
+    @property
+    def last(self) -> Print | None:
+        """The newest trade."""
+        return self._print(-1) if self._numbers else None
+
+    def _print(self, place: int) -> Print:
+        return Print(self._times[place], self._prices[place], self._lots[place])
 
     @property
     def vwap_micro(self) -> int:
@@ -81,7 +117,8 @@ class Marks:
 
     def average(self, now_ns: int) -> Average | None:
         """VWAP of the recent trades as of now; None where there are none."""
-        counted = [trade for trade in self.recent if trade.ts_ns > now_ns - RECENT_NS]
+        recent = [self._print(place) for place in range(max(0, self.trades - RECENT_TRADES), self.trades)]
+        counted = [trade for trade in recent if trade.ts_ns > now_ns - RECENT_NS]
         if not counted:
             return None
         lots = sum(trade.lots for trade in counted)
@@ -105,7 +142,7 @@ class Board:
     def remember(self, trades: Iterable[KnownTrade], fixes: Iterable[KnownFix], now_ns: int) -> None:
         """What was before the start, each in order of time."""
         for trade in trades:
-            self._trade(trade.instrument, Print(trade.ts_ns, trade.price_micro, trade.lots))
+            self._of(trade.instrument).add(trade.number, Print(trade.ts_ns, trade.price_micro, trade.lots))
         for fix in fixes:
             self._fix(fix)
         self._sweep(now_ns)
@@ -116,7 +153,11 @@ class Board:
             self.configure(command)
         for event in events:
             if type(event) is Traded:
-                self._trade(event.instrument, Print(ts_ns, event.price_micro, event.lots))
+                self._of(event.instrument).add(event.obligation_id, Print(ts_ns, event.price_micro, event.lots))
+            elif type(event) is TradeBusted:
+                self._correct(event.instrument, event.obligation_id, 0)
+            elif type(event) is TradeAdjusted:
+                self._correct(event.instrument, event.obligation_id, event.price_micro)
             elif type(event) is FixSet:
                 self._fix(KnownFix(ts_ns, event.instrument, event.price_micro, event.grade))
         if type(command) is AdvanceTime and self._grid is not None and ts_ns - self._swept_ns >= self._grid.period_ns:
@@ -146,8 +187,14 @@ class Board:
         self._version[family] = self._version.get(family, 0) + 1
         return found
 
-    def _trade(self, instrument: str, trade: Print) -> None:
-        self._of(instrument).add(trade)
+    def _correct(self, instrument: str, number: int, price_micro: int) -> None:
+        family, _, period = instrument.rpartition("/")
+        of_family = self._marks.get(family, {})
+        if period in of_family:
+            marks = self._of(instrument)
+            marks.correct(number, price_micro)
+            if not marks.trades and not marks.grade:
+                del of_family[period]
 
     def _fix(self, fix: KnownFix) -> None:
         marks = self._of(fix.instrument)

@@ -1,5 +1,6 @@
 """Prices made from the tape: per instrument, per chip and region (by day and in all), per chip in the whole country.
 
+A busted trade is in none of them, an adjusted one has its new price.
 A day is the venue day of the trade, not of the delivery. VWAP is rounded half to even on micro-yuan.
 """
 
@@ -64,6 +65,8 @@ def price_rows(tape: Tape, calendar: Calendar) -> list[PriceRow]:
     found: dict[str, dict[tuple[str, ...], Prices]] = {scope: {} for scope in SCOPES}
     found["instrument"] = {instrument_parts(code): Prices() for code in tape.fixes}
     for trade in tape.trades:
+        if trade.fact.obligation_id in tape.busted:
+            continue
         fact, day = trade.fact, calendar.day(trade.time_ns).isoformat()
         parts = instrument_parts(fact.instrument)
         keys = (parts, (parts.chip, parts.region, day), parts[:2], (parts.chip, day), (parts.chip,))
@@ -71,7 +74,7 @@ def price_rows(tape: Tape, calendar: Calendar) -> list[PriceRow]:
             prices = found[scope].get(key)
             if prices is None:
                 prices = found[scope][key] = Prices()
-            prices.add(fact.price_micro, fact.lots)
+            prices.add(tape.price_micro(fact.obligation_id), fact.lots)
     return [_row(tape, scope, key, found[scope][key]) for scope in SCOPES for key in sorted(found[scope])]
 
 

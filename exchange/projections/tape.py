@@ -55,6 +55,7 @@ class Tape:
         self.made_up: dict[int, MadeUp] = {}  # by the new obligation
         self.covers: dict[int, int] = {}  # obligation bought by a buy-in -> the one that failed
         self.corrections: list[Correction] = []
+        self.busted: set[int] = set()  # obligations of trades that are none any more
         self._adjusted: dict[int, int] = {}  # obligation -> its price now
         self.fixes: dict[str, FixSet] = {}
         self.tariffs: dict[int, SetTariff] = {}
@@ -82,7 +83,9 @@ class Tape:
                 self.covers.update(dict.fromkeys(event.covers, event.obligation_id))
             elif kind is TradeBusted or kind is TradeAdjusted:
                 self.corrections.append(Correction(seq, ts_ns, event))
-                if kind is TradeAdjusted:
+                if kind is TradeBusted:
+                    self.busted.add(event.obligation_id)
+                else:
                     self._adjusted[event.obligation_id] = event.price_micro
 
     def price_micro(self, obligation: int) -> int:

@@ -12,7 +12,7 @@ Output = Annotated[str, Meta(max_length=16_000, description="what the work has p
 PublicKey = Annotated[
     str, Meta(pattern=r"^([0-9a-f]{64})?$(?!\n)", description="an Ed25519 public key in lower-case hex, or nothing")
 ]
-ExitCode = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
+ExitCode = Annotated[int, Meta(ge=-255, le=255)]  # a signal that ended the work is negative
 
 
 class MeterTerms(Body, frozen=True, kw_only=True):

@@ -156,7 +156,7 @@ class ClockMove(Body, frozen=True, kw_only=True):
 
 
 class FixTerms(Body, frozen=True, kw_only=True):
-    """The fix of an instrument (DI4)."""
+    """The fix of an instrument (DI4). inputs_hash: an operator's own words, told to all; 32 hex digits would claim a proof."""
 
     instrument: Instrument
     price: Decimal

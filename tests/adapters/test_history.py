@@ -45,7 +45,9 @@ SCOPED = {
     "transfers": lambda row: (row.from_account, row.to_account),
     "sites": lambda row: (row.participant,),
 }
-PUBLISHED = {"tape_of_open", "candle_starts", "candles", "prints", "fixed_periods", "weighed_fixes"}  # see test_price_rows
+PUBLISHED = {  # see test_price_rows, test_corrected_prices
+    "tape_of_open", "candle_starts", "candles", "prints", "instrument_prints", "fixed_periods", "weighed_fixes",
+}  # fmt: skip
 UNSCOPED = PUBLISHED | {"trades", "trades_since", "fixes", "participants", "answer"}  # public, or the operator's
 BY_NAME = {"order", "task", "offer_hours", "readings", "statement", "balances", "green_use"}  # each has a test of its own below
 

@@ -230,6 +230,15 @@ def test_what_is_wrong_with_an_offer_is_named(tmp_path, changes, column, code):
     assert [(problem.column, problem.code) for problem in problems] == [(column, code)]
 
 
+def test_work_is_one_line_for_the_runner(tmp_path):
+    lines = (task_line(task_id="a", work="python train.py --steps 10"), task_line(task_id="b"))
+    rows, problems = read_tasks(write(tmp_path, "tasks.csv", TASK_HEADER, *lines))
+    assert problems == [] and [row.command.task.work for row in rows] == ["python train.py --steps 10", ""]
+    bad = (task_line(work="x" * 4001), task_line(task_id="t2", work="a\tb"))
+    _, problems = read_tasks(write(tmp_path, "bad.csv", TASK_HEADER, *bad))
+    assert [(problem.column, problem.code) for problem in problems] == [("work", "too_large"), ("work", "code")]
+
+
 def test_steps_split_and_pflops_hours_become_fields_of_the_task(tmp_path):
     lines = [
         task_line(task_id="a", shape="split", min_run="1.5", lane="economy",

@@ -9,12 +9,15 @@ import pytest
 from link_contract import PATIENCE_S, LinkContract, give, records_of, until_seen, with_link
 from postgres_server import Server, why_not
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from store_contract import StoreContract
 from stored import EXCHANGE_ID, Sample, dump, feed, filled
 
+from exchange.adapters import store_insert
 from exchange.adapters.history import History
 from exchange.adapters.store import Store
 from exchange.adapters.store_link import StoreLink
+from exchange.adapters.tables import TABLES
 from exchange.ports_history import HistoryUnavailable
 
 pytestmark = [
@@ -47,6 +50,52 @@ class TestLinkOnPostgres(LinkContract):
 def test_both_databases_hold_the_same_rows(fresh_url, sample: Sample, tmp_path):
     on_file = filled(f"sqlite:///{tmp_path}/a.db", sample.applied)
     assert dump(filled(fresh_url(), sample.applied)) == dump(on_file)
+
+
+@pytest.mark.parametrize("least", [1, 10**9])
+@pytest.mark.parametrize("every", [0, 37])
+def test_rows_that_are_copied_and_rows_by_statements_are_the_same(
+    fresh_url, sample: Sample, rows: bytes, monkeypatch, least: int, every: int
+):
+    monkeypatch.setattr(store_insert, "COPIED_ROWS", least)
+    assert dump(filled(fresh_url(), sample.applied, every)) == rows
+
+
+def test_a_copy_that_fails_leaves_nothing_and_is_told_as_the_database_s_error(fresh_url, sample: Sample, rows, monkeypatch):
+    monkeypatch.setattr(store_insert, "COPIED_ROWS", 1)
+    store = filled(fresh_url(), sample.applied[:2_000])
+    before, answered = dump(store), sample.applied[2_500][0]
+    with store._writer.begin() as connection:
+        connection.execute(TABLES["answers"].insert(), {"seq": answered, "ts_ns": 0, "events": b"somebody else's"})
+    with pytest.raises(DBAPIError, match="duplicate key"):
+        feed(store, sample.applied[2_000:3_000])
+    with store._writer.begin() as connection:
+        connection.execute(TABLES["answers"].delete().where(TABLES["answers"].c.seq == answered))
+    assert dump(store) == before and store.offset == 2_000 and store.pending == 1_000
+    feed(store, sample.applied[3_000:])
+    assert dump(store) == rows
+
+
+def test_a_server_that_goes_away_while_rows_are_copied_is_found_again(server: Server, sample: Sample, rows, monkeypatch):
+    monkeypatch.setattr(store_insert, "COPIED_ROWS", 1)
+    store = filled(server.fresh_url(), sample.applied[:2_000])
+    run, stopped = store_insert._Copy.run, []
+
+    def stop_first(self, connection, rows):
+        if not stopped:
+            stopped.append(self.sql)
+            server.stop()
+        run(self, connection, rows)
+
+    monkeypatch.setattr(store_insert._Copy, "run", stop_first)
+    try:
+        with pytest.raises(SQLAlchemyError):
+            feed(store, sample.applied[2_000:])
+    finally:
+        server.start()
+    assert stopped and store.offset == 2_000
+    store.flush()
+    assert dump(store) == rows
 
 
 def test_a_server_that_goes_away_is_caught_up_with_when_it_comes_back(server: Server, sample: Sample):

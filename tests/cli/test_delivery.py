@@ -53,6 +53,7 @@ def test_what_cannot_be_is_said_in_one_line(cpx, tmp_path):
     for words, code in (
         (("access", "999", "there"), 66), (("access", lease, "x" * 1_001), 65), (("access", lease, "\x1b[31mred"), 65),
         (("result", lease, "--exit-code", "0", "--output", "a", "--file", "b"), 2),
+        (("result", lease, "--exit-code", "999"), 2),
         (("result", lease, "--exit-code", "0", "--file", str(tmp_path / "nothing")), 66),
         (("meter", "qy-1", "--heartbeat", "5000"), 65), (("meter", "nowhere"), 66),
         (("meter", "qy-1", "--public-key", "ab", "--new-key", str(tmp_path / "k")), 2),

@@ -72,7 +72,8 @@ def test_certificates_are_issued_once_and_held(cpx):
     held = json.loads(cpx("zhang", "green", "held", "--json").stdout)["items"]
     assert held and all(row["participant"] == "zhang" and row["free_wh"] == row["issued_wh"] > 0 for row in held)
     assert json.loads(cpx("anna", "green", "held", "--json").stdout)["items"] == []
-    assert "gansu-qingyang" in cpx("zhang", "green", "held").stdout
+    shown = cpx("zhang", "green", "held").stdout
+    assert "gansu-qingyang" in shown and "(in " in shown and held[0]["period_start"] not in shown, "the venue's zone, not UTC"
     total = json.loads(cpx("", *issue[:-2], "--json").stdout)["total_wh"]
     assert sum(row["issued_wh"] for row in held) == total
 

@@ -144,6 +144,8 @@ def test_a_snapshot_has_the_certificates(seed: int, steps: int) -> None:
     live(world, rng, steps)
     again = Venue.restore(world.venue.snapshot())
     assert again.state.certificates == world.venue.state.certificates
+    assert sorted(again.certificate_ends) == sorted(world.venue.certificate_ends)
+    assert {key for _, key in again.certificate_ends} == again.state.certificates.keys()
     assert again.state_hash() == world.venue.state_hash()
     again.check()
 

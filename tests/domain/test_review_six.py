@@ -39,6 +39,7 @@ def test_a_busted_obligation_whose_running_hour_was_covered_leaves_its_cover_who
 
 
 def test_a_moved_cover_keeps_its_size_when_another_hour_of_the_block_is_busted() -> None:
+    """And owes both ways of the data, which it leaves in vain: 50.00 of the block's 100.00, and its own 50.00."""
     told("""
         offer P1 o1 g1 H800/L10/grid 64 @ 8.00 03-05
         task B1 t1 H800 64 x 2 by 05 budget 1500 data 1000
@@ -47,7 +48,7 @@ def test_a_moved_cover_keeps_its_size_when_another_hour_of_the_block_is_busted()
         buy-in t1@04      -> trade t1 o3 64 @ 8.00 h04; covered 64 cost 512.00 moving 50.00 fee 2.56 of 514.56; buy-in bought margin 50.00 open 0; h04 covered paid 0.00 fee 0.00
         bust t1@03        -> busted 64 @ 8.00 h03
         clock 07
-        settle 04         -> h04 short paid 0.00 fee 0.00 moving 150.00 refund 514.56 damages 101.20
+        settle 04         -> h04 short paid 0.00 fee 0.00 moving 150.00 refund 514.56 damages 151.20
     """)  # noqa: E501
 
 

@@ -6,7 +6,9 @@ import asyncio
 import json
 import shutil
 from dataclasses import replace
+from datetime import datetime
 from hashlib import blake2b
+from zoneinfo import ZoneInfo
 
 import pytest
 from street import T0, busy_street
@@ -96,6 +98,7 @@ def test_one_fix_that_was_made_otherwise_is_named(tmp_path, monkeypatch, part, f
 def test_a_fix_by_hand_and_one_left_out_are_named(tmp_path, monkeypatch):
     due = Fixer.due
     by_hand = SetFix("H800/wuhan/L5/grid/20261123T20", 9_000_000, "A", "because I say so")
+    pretended = SetFix("H800/wuhan/L5/grid/20261123T21", 9_000_000, "A", "0123456789abcdef" * 2)
     left_out = []
 
     def lazy(self, now_ns, lead_ns):
@@ -106,10 +109,26 @@ def test_a_fix_by_hand_and_one_left_out_are_named(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(Fixer, "due", lazy)
-        play(tmp_path, [*STREET.outside[:-1], by_hand])
+        play(tmp_path, [*STREET.outside[:-1], by_hand, pretended])
     code, found = proof_of(tmp_path)
     differs = {each["instrument"]: each["differs"] for each in found["differences"]}
-    assert code == 1 and differs[left_out[0].instrument] == ["missing"] and differs[by_hand.instrument] == ["not due"]
+    assert code == 1 and differs[left_out[0].instrument] == ["missing"] and differs[pretended.instrument] == ["not due"]
+    assert by_hand.instrument not in differs and len(found["by_hand"]) == 1
+
+
+def test_fixes_by_hand_alone_are_listed_and_no_mismatch(tmp_path):
+    """One before its gate stands in for the desk's, one behind the desk's takes its place."""
+    code = STREET.venue.periods.code
+    at = STREET.venue.periods.at(STREET.venue.now_ns)
+    names = [f"H800/wuhan/L5/grid/{code(period)}" for period in (at, at + 9)]
+    play(tmp_path, [*STREET.outside, *(SetFix(name, 9_000_000, "B", "by hand: a test") for name in names)])
+    status, found = proof_of(tmp_path)
+    assert (status, found["differences"]) == (0, [])
+    assert [each["instrument"] for each in found["by_hand"]] == names
+    told = ask("recompute", tmp_path).stdout
+    assert "2 were set by hand" in told and "by hand: a test" in told
+    shown = ask("explain", tmp_path, names[1])
+    assert shown.exit_code == 1 and "set by hand" in shown.output
 
 
 def test_a_journal_that_ends_before_its_fixes_is_no_difference(tmp_path, monkeypatch):
@@ -185,7 +204,8 @@ def test_explain_prints_what_the_hash_is_of_and_what_a_person_needs(honest, grad
     assert shown.exit_code == 0 and found["price"] in shown.stdout and fix.inputs_hash in shown.stdout
     if grade != "C":  # in a pipe no name is cut
         assert found["trades"][0]["buyer"] in shown.stdout and "…" not in shown.stdout
-        assert all(f" {trade['time']} " in shown.stdout for trade in found["trades"])
+        local = [datetime.fromisoformat(trade["time"]).astimezone(ZoneInfo("Asia/Shanghai")) for trade in found["trades"]]
+        assert all(f" {each.isoformat(sep=' ')} " in shown.stdout for each in local)  # the venue's zone; --json has UTC
 
 
 def test_what_is_not_there_is_said(honest, tmp_path):

@@ -145,4 +145,5 @@ def test_a_desk_does_not_grow_with_its_days():
     street.clock(T0 + 40 * NS_PER_HOUR)
     street.do(c.SettlePeriod(T0 + 38 * NS_PER_HOUR))
     street.clock(T0 + 64 * NS_PER_HOUR)
-    assert kept > 20 and not street.desk._fixer._prints
+    fixer = street.desk._fixer
+    assert kept > 20 and not fixer._prints and not fixer._traded

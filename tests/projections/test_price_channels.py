@@ -194,6 +194,19 @@ def test_only_the_newest_trades_make_a_point() -> None:
     assert Reader(market, "prices", AT_5).items[AT_5]["vwap"] == "7.00"
 
 
+def test_a_busted_trade_is_in_no_price_and_an_adjusted_one_has_its_new_one() -> None:
+    market = Market()
+    market.do(offer("P1", "o1", 640, 8), bid("b1", 8 * MICRO, 10), bid("b2", 8 * MICRO, 30), bid("b3", 8 * MICRO, 20))
+    first, second, third = sorted(market.day.venue.state.obligations)
+    market.do(c.AdjustTrade(first, 6 * MICRO, "typed wrong"), c.BustTrade(third, "typed wrong"))
+    marks = market.board.marks(FAMILY, AT_5.rpartition("/")[2])
+    assert marks is not None and marks.last is not None
+    assert (marks.vwap_micro, marks.lots, marks.trades, marks.last.lots) == (7_500_000, 40, 2, 30)
+    assert [told["vwap"] for told in market.fresh(PricesWatch) if told["instrument"] == AT_5] == ["7.50"]
+    market.do(c.BustTrade(first, "typed wrong"), c.BustTrade(second, "typed wrong"))
+    assert market.board.marks(FAMILY, AT_5.rpartition("/")[2]) is None
+
+
 def test_a_curve_moves_on_with_the_hours_and_keeps_the_fix_of_the_one_that_runs() -> None:
     market = Market()
     market.do(offer("P1", "o1", 640, 9, end_ns=T0 + 12 * H), c.SetFix(AT_5, 8_500_000, "A", "00"))
@@ -316,7 +329,7 @@ def test_a_board_that_reads_the_past_back_tells_the_same_as_one_that_saw_it() ->
     market.do(bid("b1", 9 * MICRO, 400), c.SetFix(AT_5, 8_500_000, "B", "00"), c.AdvanceTime(T0 + 4 * H))
     market.do(bid("b2", 9 * MICRO, 30, f"{FAMILY}/20261123T22"))
     trades = [
-        KnownTrade(trade.time_ns, trade.fact.instrument, trade.fact.price_micro, trade.fact.lots)
+        KnownTrade(trade.time_ns, trade.fact.obligation_id, trade.fact.instrument, trade.fact.price_micro, trade.fact.lots)
         for trade in market.day.projections.tape.trades
     ]
     fixes = [
