@@ -165,8 +165,8 @@ def compiled_engine_is_missing() -> bool:
 
 
 def workers(arguments: list[str]) -> list[str]:
-    """Two at once for whole runs; one where the user chose what to run, so that prints and --pdb work."""
-    return [] if arguments else ["-n", "2", "--dist", "worksteal"]
+    """Two a core for whole runs, since half of the tests wait for servers; one where the user chose what to run, so that prints and --pdb work."""
+    return [] if arguments else ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
 
 
 def sum_up(outcomes: list[Outcome]) -> int:
