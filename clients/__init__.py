@@ -40,7 +40,9 @@ from clients.errors import (
     StaleBook,
     UnknownInstrument,
 )
+from clients.frames import MissingLibrary
 from clients.handles import AsyncPlaced, Placed, Progress
+from clients.listing import AsyncListing, Listing
 from clients.live import Resync
 from clients.models import Level
 from clients.orders import Preview
@@ -51,10 +53,11 @@ from clients.trading import AsyncClient, Client
 from clients.views import CurveLook, DemandLook, LaneLook, PricesLook
 
 __all__ = [
-    "AsyncBook", "AsyncClient", "AsyncPlaced", "AuthenticationError", "BadAnswer", "Book", "Client", "ConfigError",
-    "CpxError", "CurveLook", "DemandLook", "Denied", "DuplicateId", "ExchangeError", "ExchangeNotAvailable", "Expired", "H",
-    "InsufficientFunds", "InvalidOrder", "InvalidRequest", "KeyReused", "LaneLook", "Level", "NetworkError",
-    "NotFilled", "NotFound", "NotSupported", "OrderNotFound", "OrderStatusUnknown", "PermissionDenied", "Placed",
-    "Position", "Preview", "PricesLook", "Progress", "RateLimited", "Rejected", "RequestTimeout", "Resync", "Sent",
-    "ServerFault", "StaleBook", "Top", "UnknownInstrument",
+    "AsyncBook", "AsyncClient", "AsyncListing", "AsyncPlaced", "AuthenticationError", "BadAnswer", "Book", "Client",
+    "ConfigError", "CpxError", "CurveLook", "DemandLook", "Denied", "DuplicateId", "ExchangeError",
+    "ExchangeNotAvailable", "Expired", "H", "InsufficientFunds", "InvalidOrder", "InvalidRequest", "KeyReused",
+    "LaneLook", "Level", "Listing", "MissingLibrary", "NetworkError", "NotFilled", "NotFound", "NotSupported",
+    "OrderNotFound", "OrderStatusUnknown", "PermissionDenied", "Placed", "Position", "Preview", "PricesLook",
+    "Progress", "RateLimited", "Rejected", "RequestTimeout", "Resync", "Sent", "ServerFault", "StaleBook", "Top",
+    "UnknownInstrument",
 ]  # fmt: skip

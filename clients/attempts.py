@@ -87,7 +87,7 @@ class Attempts:
                     f"no answer to {self._call.operation.name} ({fault}), and it cannot be asked twice; "
                     "look whether it was done before doing it again", definite=False,
                 ) from fault  # fmt: skip
-            self._is_unknown = self._is_unknown or self._call.operation.is_command
+            self._is_unknown = self._is_unknown or self._call.may_execute
         return self._again(fault, elapsed_s, draw)
 
     def _turned(self, problem: Problem, elapsed_s: float, draw: float) -> float:
@@ -95,7 +95,7 @@ class Attempts:
         error = error_of(problem)
         is_fault = isinstance(error, ServerFault)
         self._server_faults += is_fault
-        if not problem.definite and self._call.operation.is_command:
+        if not problem.definite and self._call.may_execute:
             self._is_unknown = True
         may_help = problem.retryable or (is_fault and self._server_faults <= MAX_FAULTS)
         if may_help and self._call.is_repeatable:

@@ -1,22 +1,36 @@
 """A local order book that heals itself, and raises StaleBook rather than show anything that may not be so.
 
 It is made of a snapshot and the deltas after it. While it is not provably that of the exchange (disconnected, silent, a
-message missing, behind the heartbeat, crossed) every look at it raises; `ready()` waits until it is whole again.
+message missing, behind the heartbeat, crossed, another checksum) every look at it raises; `ready()` waits until it is whole
+again. Each message brings the checksum of the book after it: where ours differs it is thrown away and a snapshot asked for.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator
 from decimal import Decimal
+from html import escape
 from typing import Any, NamedTuple
 
+from clients.core import Core
 from clients.errors import StaleBook
 from clients.feed import Feed
-from clients.model import to_decimal
+from clients.frames import to_html
+from clients.levels import Measures, OrderSides, RestingOrder, Sides
 from clients.models import Level
+from clients.pictures import plot_depth
 from clients.subscriptions import Subscription
 from clients.twin import Runner, Sync, both, both_iter
 
 READY_S = 10.0
+SHOWN = 10  # levels a side in a notebook
+
+
+class _Row(NamedTuple):
+    """A level as a notebook shows it."""
+
+    side: str
+    price: Decimal
+    cards: Decimal
 
 
 class Top(NamedTuple):
@@ -26,53 +40,6 @@ class Top(NamedTuple):
     ask: Level | None
     epoch: int
     seq: int
-
-
-class Sides:
-    """Price -> cards of both sides. O(1) a change, O(n log n) for the first look after it."""
-
-    def __init__(self) -> None:
-        self._bids: dict[Decimal, Decimal] = {}
-        self._asks: dict[Decimal, Decimal] = {}
-        self._sorted: tuple[tuple[Level, ...], tuple[Level, ...]] | None = None
-
-    def copy(self) -> "Sides":
-        """The same levels, to go their own way."""
-        made = Sides()
-        made._bids, made._asks = dict(self._bids), dict(self._asks)
-        return made
-
-    def replace(self, data: Any) -> None:
-        """A snapshot: nothing of before stays."""
-        self._bids, self._asks = {}, {}
-        self.change(data)
-
-    def change(self, data: Any) -> None:
-        """A delta: the cards that are now at each price, 0 = none."""
-        for side, levels in ((self._bids, data["bids"]), (self._asks, data["asks"])):
-            for price_text, cards_text in levels:
-                price, cards = to_decimal(price_text), to_decimal(cards_text)
-                if cards:
-                    side[price] = cards
-                else:
-                    side.pop(price, None)
-        self._sorted = None
-
-    @property
-    def levels(self) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
-        """(bids, asks), best first."""
-        if self._sorted is None:
-            self._sorted = (_sorted(self._bids, reverse=True), _sorted(self._asks, reverse=False))
-        return self._sorted
-
-    @property
-    def is_crossed(self) -> bool:
-        """Never so on the exchange."""
-        return bool(self._bids and self._asks) and max(self._bids) >= min(self._asks)
-
-
-def _sorted(side: dict[Decimal, Decimal], *, reverse: bool) -> tuple[Level, ...]:
-    return tuple(Level(price, side[price]) for price in sorted(side, reverse=reverse))
 
 
 class _Looks:
@@ -106,9 +73,32 @@ class _Looks:
         return self._core.look()[1]
 
     @property
+    def orders(self) -> tuple[tuple[RestingOrder, ...], tuple[RestingOrder, ...]]:
+        """(bids, asks), first in line first; only of watch_orders."""
+        return self._core.look_at_orders()
+
+    @property
+    def rejected(self) -> int:
+        """How often the book was thrown away: crossed, or not of the exchange's checksum."""
+        return self._core.rejections
+
+    @property
     def top(self) -> Top:
         """The best of both sides."""
         return self._core.look_at_top()
+
+    def plot(self, ax: Any = None) -> Any:
+        """Cards up to each price, both sides; the matplotlib axes. StaleBook like every look."""
+        return plot_depth(self.instrument, *self._core.look(), ax)
+
+    def _repr_html_(self) -> str:
+        why = self._core.problem()
+        if why:
+            return f"<p>{escape(self.instrument)}: not current ({escape(why)})</p>"
+        bids, asks = self._core.look()
+        shown = [(*asks[:SHOWN][::-1],), bids[:SHOWN]]
+        rows = [_Row("ask" if side == 0 else "bid", level.price, level.cards) for side in (0, 1) for level in shown[side]]
+        return to_html(_Row, rows, self.instrument)
 
     @both
     async def ready(self, timeout_s: float = READY_S) -> None:
@@ -133,15 +123,18 @@ class _Looks:
 class AsyncBook(_Looks):
     """The book of one instrument, kept on the event loop; looks are safe from any thread."""
 
-    def __init__(self, feed: Feed, name: str) -> None:
+    def __init__(self, feed: Feed, name: str, channel: str = "depth", measures: Measures | None = None) -> None:
+        """measures: tick and lot, without which no checksum can be made and none is compared."""
         self._core = self
         self.name = name
         self._feed = feed
-        self._sides = Sides()
+        self._measures = measures
+        self._sides: Sides | OrderSides = OrderSides() if channel == "orders" else Sides()
         self._place = (0, 0)
+        self.rejections = 0
         self._events: set[asyncio.Event] = set()
         with feed.lock:
-            self._subscription: Subscription | None = feed.follow("depth", name, self)
+            self._subscription: Subscription | None = feed.follow(channel, name, self)
             # Somebody may watch this book already: the subscription is shared, and its snapshot came before us.
             for other in self._subscription.listeners:
                 if isinstance(other, AsyncBook) and other is not self:
@@ -173,6 +166,12 @@ class AsyncBook(_Looks):
         with self._feed.lock:
             self._check()
             return self._sides.levels
+
+    def look_at_orders(self) -> tuple[tuple[RestingOrder, ...], tuple[RestingOrder, ...]]:
+        """(bids, asks) of single orders; StaleBook."""
+        with self._feed.lock:
+            self._check()
+            return self._sides.orders
 
     def look_at_top(self) -> Top:
         """Both bests with their place in the channel; StaleBook."""
@@ -247,13 +246,13 @@ class AsyncBook(_Looks):
         """Replaces the book."""
         self._sides.replace(data)
         self._place = (epoch, seq)
-        self._reject_crossed()
+        self._prove(data)
 
     def on_delta(self, epoch: int, seq: int, data: Any) -> None:
         """Changes the book."""
         self._sides.change(data)
         self._place = (epoch, seq)
-        self._reject_crossed()
+        self._prove(data)
         self._wake()
 
     def on_end_unseen(self) -> None:
@@ -264,14 +263,29 @@ class AsyncBook(_Looks):
         """Wakes whoever waits."""
         self._wake()
 
-    def _reject_crossed(self) -> None:
-        # Exchange books are never crossed: whatever the numbers say, this one is wrong. A fresh snapshot replaces it.
-        if self._sides.is_crossed and self._subscription is not None:
-            self._feed.ask_anew(self._subscription)
+    def _prove(self, data: Any) -> None:
+        # Whatever the numbers of the messages say, a book that is crossed or has another checksum is wrong.
+        told = data.get("checksum") if self._measures is not None else None  # older exchanges tell none
+        is_wrong = told is not None and self._measures is not None and self._sides.checksum(self._measures) != told
+        if (is_wrong or self._sides.is_crossed) and self._subscription is not None:
+            self.rejections += 1
+            if self._subscription.chain.epoch is not None:  # else somebody who watches it as well has asked already
+                self._feed.ask_anew(self._subscription)
 
     def _wake(self) -> None:
         for event in self._events:
             event.set()
+
+
+async def watch(core: Core, channel: str, instrument: str, timeout_s: float) -> AsyncBook:
+    """See Market.watch_book."""
+    book = AsyncBook(core.feed, instrument, channel, await core.measures())
+    try:
+        await book.wait_ready(timeout_s)
+    except BaseException:
+        book.end()
+        raise
+    return book
 
 
 class Book(Sync, _Looks):

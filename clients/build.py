@@ -23,7 +23,9 @@ from exchange.protocol.operations import OPERATIONS, Operation
 # Operations that carry an id of the client's own; all other commands get an Idempotency-Key.
 NATURAL_ID = {"submit_task": "client_order_id", "place_order": "client_order_id", "place_offer": "offer_id"}
 # No commands, no GETs, and still the same when they are sent twice.
-HARMLESS = frozenset(("preview_task", "revoke_key"))
+HARMLESS = frozenset(("preview_task", "revoke_key", "confirm_statement"))
+# Many commands in one: every entry has an id of its own, or does no harm when it is sent twice.
+BATCHES = frozenset(("place_orders", "cancel_orders"))
 
 Convert = Callable[[Any, str, Moment | None], Any]
 
@@ -39,11 +41,18 @@ class Call(NamedTuple):
     @property
     def is_repeatable(self) -> bool:
         """Whether sending it again cannot execute it twice."""
-        return self.operation.is_command or self.operation.method == "GET" or self.operation.name in HARMLESS
+        return self.may_execute or self.operation.method == "GET" or self.operation.name in HARMLESS
+
+    @property
+    def may_execute(self) -> bool:
+        """Whether something may have been executed although no answer came."""
+        return self.operation.is_command or self.operation.name in BATCHES
 
     @property
     def identity(self) -> str:
         """The id under which the exchange executes it once; "" for a read."""
+        if self.operation.name in BATCHES:
+            return f"of {len(getattr(self.args, 'items', ()))} orders"
         natural = NATURAL_ID.get(self.operation.name)
         return str(getattr(self.args, natural)) if natural else self.idempotency_key or ""
 
@@ -153,14 +162,14 @@ def http_request(call: Call) -> HttpRequest:
     return HttpRequest(operation.method, path, headers, msgspec.json.encode(given))
 
 
-def frame_of(call: Call, number: int) -> bytes:
-    """The same call as a frame of the socket."""
+def frame_of(call: Call, number: int) -> dict[str, Any]:
+    """The same call as a frame of the socket, before it is encoded."""
     frame: dict[str, Any] = {"op": call.operation.name, "id": number, "args": call.args}
     if call.idempotency_key is not None:
         frame["idempotency_key"] = call.idempotency_key
     if call.valid_until is not None:
         frame["valid_until"] = call.valid_until
-    return msgspec.json.encode(frame)
+    return frame
 
 
 @cache

@@ -6,7 +6,7 @@ from clients.core import Core
 from clients.models import Ack
 from clients.models_delivery import Dispatch
 from clients.times import Number, Timely
-from clients.twin import both, both_iter
+from clients.twin import both, both_list
 
 
 class Delivering:
@@ -14,7 +14,7 @@ class Delivering:
 
     _core: Core
 
-    @both_iter
+    @both_list
     async def dispatches(self, *, participant: str | None = None) -> AsyncGenerator[Dispatch]:
         """What a provider has to run: leases of tasks of which something is not settled yet, oldest first."""
         async for row in self._core.pages("dispatches", Dispatch, {"participant": participant}):

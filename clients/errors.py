@@ -171,6 +171,8 @@ _DOOR: dict[str, type[CpxError]] = {
     "VALID_UNTIL_TOO_FAR": InvalidRequest,
     "REFUSED": InvalidOrder,
     "BAD_SIGNATURE": InvalidRequest,
+    "SESSION_TAKEN": NotSupported,
+    "FEED_ONLY": NotSupported,
 }
 _ORDER = (
     "INCOMPLETE INVALID_PRICE INVALID_QTY INVALID_NOTIONAL INVALID_EXPIRY INVALID_WINDOW INVALID_LATENCY INVALID_SHAPE "

@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import websockets.asyncio.client as ws
@@ -33,6 +33,7 @@ from exchange.protocol.stream import (
     Lagged,
     Pong,
     Result,
+    ServerShutdown,
     Snapshot,
     Subscribed,
     Unsubscribe,
@@ -40,9 +41,10 @@ from exchange.protocol.stream import (
 )
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-_MESSAGES: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
-    Result | Failure | Snapshot | Delta | Heartbeat | Lagged | Closed
-)
+Wire = Literal["json", "msgpack"]
+_KINDS = Result | Failure | Snapshot | Delta | Heartbeat | Lagged | Closed | ServerShutdown
+_DECODERS: dict[str, Any] = {"json": msgspec.json.Decoder(_KINDS), "msgpack": msgspec.msgpack.Decoder(_KINDS)}
+_ENCODE: dict[str, Callable[[Any], bytes]] = {"json": msgspec.json.encode, "msgpack": msgspec.msgpack.encode}
 
 
 def socket_url(url: str) -> str:
@@ -50,16 +52,28 @@ def socket_url(url: str) -> str:
     return "ws" + checked_url(url).removeprefix("http") + "/v1/stream"
 
 
+def _bytes(message: str | bytes) -> bytes:
+    return message.encode() if isinstance(message, str) else message
+
+
 class Feed:
     """One socket session of one key. For one event loop; started by its first use."""
 
     def __init__(
         self, url: str, key: str, *, timeout_s: float, staleness_s: float,
-        on_time: Callable[[int], None] | None = None, backoff: Backoff | None = None,
+        on_time: Callable[[int], None] | None = None, backoff: Backoff | None = None, wire: Wire = "json",
+        cancel_on_disconnect: bool = False,
     ) -> None:  # fmt: skip
-        """on_time: told the venue's time (ns) whenever the exchange says it; backoff: how long between connections."""
+        """on_time: told the venue's time (ns) whenever the exchange says it; backoff: how long between connections.
+
+        wire: how messages are written, both ways. cancel_on_disconnect: the exchange takes back what was placed over a
+        connection when it ends.
+        """
         self.url = socket_url(url)
-        self._key, self._timeout_s, self.staleness_s = key, timeout_s, staleness_s
+        self._timeout_s, self.staleness_s = timeout_s, staleness_s
+        self._decode, self._encode, self._is_text = _DECODERS[wire].decode, _ENCODE[wire], wire == "json"
+        self._login = {"key": key, **({"cancel_on_disconnect": True} if cancel_on_disconnect else {})}
+        self._away_s: float | None = None  # when the exchange said that it goes down: how long to wait
         self._on_time = on_time or (lambda _ts_ns: None)
         self._task: asyncio.Task[None] | None = None
         self._connection: ws.ClientConnection | None = None
@@ -122,7 +136,7 @@ class Feed:
         try:
             async with asyncio.timeout(self._timeout_s):
                 try:
-                    await connection.send(frame_of(call, number), text=True)
+                    await connection.send(self._encode(frame_of(call, number)), text=self._is_text)
                 except ConnectionClosed as fault:
                     raise Lost(f"the connection has closed: {fault}") from fault
                 return await future
@@ -211,7 +225,8 @@ class Feed:
                 self._is_open.set()  # who waits for the very first connection is told that it did not come
             if time.monotonic() - started_s > self.staleness_s:
                 self._backoff.reset()
-            await asyncio.sleep(self._backoff.next_s())
+            told_s, self._away_s = self._away_s, None
+            await asyncio.sleep(self._backoff.next_s() if told_s is None else told_s)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """The feed will not come back: everybody who waits is told why."""
@@ -225,14 +240,17 @@ class Feed:
 
     async def _session(self, connection: ws.ClientConnection) -> None:
         """From login to the end of the connection."""
-        await connection.send(msgspec.json.encode({"op": "login", "id": 0, "args": {"key": self._key}}), text=True)
+        await connection.send(self._encode({"op": "login", "id": 0, "args": self._login}), text=self._is_text)
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer = _MESSAGES.decode(await connection.recv())
+                answer = self._decode(_bytes(await connection.recv()))
         except TimeoutError:
             raise Lost("no answer to the login") from None
         if isinstance(answer, Failure):
             raise Turned(answer.error)
+        if isinstance(answer, ServerShutdown):
+            self._obey(answer)
+            raise Lost("the exchange went down during the login")
         welcome = msgspec.convert(answer.result, Welcome)
         self._heard()
         self._connection, self._may_be_silent = connection, False
@@ -290,7 +308,7 @@ class Feed:
 
     def _on_message(self, text: str | bytes) -> None:
         try:
-            message = _MESSAGES.decode(text)
+            message = self._decode(_bytes(text))
         except msgspec.ValidationError:
             return  # a kind of message of a newer exchange
         kind = type(message)
@@ -310,8 +328,13 @@ class Feed:
             self._tell_trouble()
         elif kind is Closed:
             self.subscriptions.on_closed(message)
+        elif kind is ServerShutdown:
+            self._obey(message)
         elif kind is Lagged:
             self.subscriptions.lost("we read too slowly")
+
+    def _obey(self, message: ServerShutdown) -> None:
+        self._away_s = max(0, message.reconnect_after_ms) / 1000
 
     def _on_answer(self, number: Any, result: Any, failure: Failure | None) -> None:
         subscription = self._asked.pop(number, None)
@@ -371,7 +394,7 @@ class Feed:
         if on_done is not None:
             future = self._pending[number] = asyncio.get_running_loop().create_future()
             future.add_done_callback(on_done)
-        frame = msgspec.json.encode({"op": op, "id": number, "args": args})
+        frame = self._encode({"op": op, "id": number, "args": args})
         task = asyncio.get_running_loop().create_task(self._push(frame))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -380,7 +403,7 @@ class Feed:
     async def _push(self, frame: bytes) -> None:
         if self._connection is not None:
             with contextlib.suppress(ConnectionClosed):  # the reading side is told as well
-                await self._connection.send(frame, text=True)
+                await self._connection.send(frame, text=self._is_text)
 
     def _next(self) -> int:
         self._number += 1

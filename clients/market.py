@@ -1,8 +1,9 @@
 """What everybody may ask: the venue, its books, trades and prices, once or as they change."""
 
 from collections.abc import AsyncGenerator, Sequence
+from typing import Literal
 
-from clients.book import AsyncBook, Book
+from clients.book import AsyncBook, Book, watch
 from clients.core import Core
 from clients.events import PrivateEvent
 from clients.live import Resync, follow_events, follow_trades, rest_filter
@@ -10,16 +11,20 @@ from clients.models import Catalogue, Demand, Depth, Family, Health, Lane, Price
 from clients.models_operator import ErrorEntry, Errors, Limit, Limits
 from clients.models_prices import Candle, Curve, IndexPoint
 from clients.times import Number, Timely
-from clients.twin import both, both_as, both_iter
+from clients.twin import both, both_as, both_iter, both_list
 from clients.views import (
+    CandlesLook,
     CurveLook,
     DemandLook,
     LaneLook,
     PricesLook,
+    Status,
+    follow_candles,
     follow_curve,
     follow_demand,
     follow_lane,
     follow_prices,
+    follow_status,
 )
 
 
@@ -53,7 +58,7 @@ class Market:
         """Chips, regions, reach and links."""
         return await self._core.ask("catalogue", Catalogue, {})
 
-    @both_iter
+    @both_list
     async def instruments(
         self, *, chip: str | None = None, region: str | None = None, latency_class: str | None = None, power: str | None = None
     ) -> AsyncGenerator[Family]:
@@ -84,7 +89,7 @@ class Market:
         """What waiting tasks would buy, in cells of at least three firms each; at most a second old."""
         return await self._core.ask("demand", Demand, {"chip": chip, "access_region": access_region})
 
-    @both_iter
+    @both_list
     async def past_trades(self, pattern: str = "*", *, after: str | None = None) -> AsyncGenerator[Trade]:
         """Public trades, newest first; after a trade id: only later ones, oldest first.
 
@@ -95,7 +100,7 @@ class Market:
             if fits(trade.instrument):
                 yield trade
 
-    @both_iter
+    @both_list
     async def prices(
         self, *, instrument: str | None = None, chip: str | None = None, region: str | None = None
     ) -> AsyncGenerator[Price]:
@@ -104,7 +109,7 @@ class Market:
         async for price in self._core.pages("prices", Price, given):
             yield price
 
-    @both_iter
+    @both_list
     async def candles(
         self, interval: str = "1h", *, instrument: str | None = None, family: str | None = None, chip: str | None = None,
         region: str | None = None, from_time: Timely | None = None, to_time: Timely | None = None,
@@ -125,7 +130,7 @@ class Market:
         """The forward curve of a family: a price per delivery period, with its source; at most a second old."""
         return await self._core.ask("curve", Curve, {"family": family})
 
-    @both_iter
+    @both_list
     async def indices(
         self, chip: str | None = None, region: str | None = None, *, period_start: Timely | None = None,
         from_time: Timely | None = None, to_time: Timely | None = None,
@@ -146,6 +151,18 @@ class Market:
     async def follow_curve(self, family: str) -> AsyncGenerator[CurveLook]:
         """The forward curve of a family now and whenever it has changed, at most once a second."""
         async for look in follow_curve(self._core, family):
+            yield look
+
+    @both_iter
+    async def follow_status(self, instrument: str) -> AsyncGenerator[Status]:
+        """Whether an instrument trades, now and whenever that changes; ends with its gate."""
+        async for status in follow_status(self._core, instrument):
+            yield status
+
+    @both_iter
+    async def follow_candles(self, of: str, interval: str = "1m") -> AsyncGenerator[CandlesLook]:
+        """The candle of an instrument or a family that is being made, as it changes, and each that has ended."""
+        async for look in follow_candles(self._core, f"{of}@{interval}"):
             yield look
 
     @both_iter
@@ -180,18 +197,20 @@ class Market:
             yield look
 
     @both_as(Book)
-    async def watch_book(self, instrument: str, timeout_s: float = 10) -> AsyncBook:
+    async def watch_book(
+        self, instrument: str, timeout_s: float = 10, *, levels: Literal[10, 50] | None = None
+    ) -> AsyncBook:
         """A local book that heals itself and raises StaleBook rather than show what may not be so.
 
-        Answers once it is current: NotFound where the instrument is not open, StaleBook where it takes too long.
+        Answers once it is current: NotFound where the instrument is not open, StaleBook where it takes too long. levels: only
+        the best so many of each side, for less to read.
         """
-        book = AsyncBook(self._core.feed, instrument)
-        try:
-            await book.wait_ready(timeout_s)
-        except BaseException:
-            book.end()
-            raise
-        return book
+        return await watch(self._core, f"depth{levels or ''}", instrument, timeout_s)
+
+    @both_as(Book)
+    async def watch_orders(self, instrument: str, timeout_s: float = 10) -> AsyncBook:
+        """The same of single orders with their place in line (`orders`); whose they are is told to nobody."""
+        return await watch(self._core, "orders", instrument, timeout_s)
 
     @both_iter
     async def trades(self, pattern: str = "*", *, since: str | None = None) -> AsyncGenerator[Trade]:

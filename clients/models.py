@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from clients.events import PrivateEvent, Relaxed, TaskPart
 from clients.model import Model
+from clients.tables import Table
 from exchange.protocol.requests import TaskTerms
 
 
@@ -184,7 +185,7 @@ class LaneLevel(Model, frozen=True, kw_only=True):
     rtt_ms: Decimal
 
 
-class Lane(Model, frozen=True, kw_only=True):
+class Lane(Table, frozen=True, kw_only=True):
     """What a need could use in one period, cheapest first; indicative. seq = the venue's.
 
     Prices are those of the providers: moving data is in none of them. topic: the name of this view on the socket's `lane`.
@@ -214,7 +215,7 @@ class DemandCell(Model, frozen=True, kw_only=True):
     card_hours: Decimal
 
 
-class Demand(Model, frozen=True, kw_only=True):
+class Demand(Table, frozen=True, kw_only=True):
     """The demand table as it was last made, at most once a second. seq = the venue's then."""
 
     seq: int

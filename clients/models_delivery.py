@@ -2,9 +2,12 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from clients.model import Model
 from clients.models import Page
+from clients.pictures import plot_statement
+from clients.tables import Table
 
 
 class Obligation(Model, frozen=True, kw_only=True):
@@ -154,7 +157,7 @@ class Hold(Model, frozen=True, kw_only=True):
     amount: Decimal
 
 
-class Holds(Model, frozen=True, kw_only=True):
+class Holds(Table, frozen=True, kw_only=True):
     """Every hold of a participant; they add up to `held`."""
 
     participant: str
@@ -184,10 +187,16 @@ class StatementLine(Model, frozen=True, kw_only=True):
     reference: str
     obligation_id: int
     instrument: str
+    line_id: str = ""  # leads to trade, readings and fix
+    ts_ns: int = 0
+    kind: str = ""  # of the move, as the ledger calls it
+    trade_id: str = ""  # "" where no trade is behind it
 
 
-class Statement(Model, frozen=True, kw_only=True):
+class Statement(Table, frozen=True, kw_only=True):
     """A participant's day: opening + lines = closing, to the last unit."""
+
+    _table = "lines"
 
     participant: str
     day: str
@@ -195,3 +204,10 @@ class Statement(Model, frozen=True, kw_only=True):
     opening: Purses
     lines: tuple[StatementLine, ...]
     closing: Purses
+    hash: str = ""  # "" while the day is not over, and for a day without a move
+    previous_hash: str = ""  # of the last day with a move before; "" for the first
+    confirmed: datetime | None = None  # when the participant confirmed it
+
+    def plot(self, ax: Any = None) -> Any:
+        """What the money was for; the matplotlib axes."""
+        return plot_statement(self, ax)

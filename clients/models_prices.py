@@ -2,9 +2,12 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from clients.model import Model
 from clients.models import Page
+from clients.pictures import plot_curve
+from clients.tables import Table
 
 
 class Candle(Model, frozen=True, kw_only=True):
@@ -47,7 +50,7 @@ class CurvePoint(Model, frozen=True, kw_only=True):
     per_pflops_hour: Decimal | None
 
 
-class Curve(Model, frozen=True, kw_only=True):
+class Curve(Table, frozen=True, kw_only=True):
     """The forward curve of a family as it was last looked at, at most a second ago; periods without a price are left out."""
 
     seq: int
@@ -56,6 +59,10 @@ class Curve(Model, frozen=True, kw_only=True):
     ts_ns: int
     family: str
     items: tuple[CurvePoint, ...]
+
+    def plot(self, ax: Any = None) -> Any:
+        """A price per delivery period; the matplotlib axes."""
+        return plot_curve(self.family, self.items, ax)
 
 
 class IndexPoint(Model, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from clients.models import Ack
 from clients.models_delivery import Account
 from clients.models_operator import Activity, Due, DueList, Key, NewKey, Participant, Report, Site, State
 from clients.times import Number, Timely
-from clients.twin import both, both_iter
+from clients.twin import both, both_list
 
 
 class Operating:
@@ -38,7 +38,7 @@ class Operating:
 
     # --- participants and keys ---
 
-    @both_iter
+    @both_list
     async def participants(self) -> AsyncGenerator[Participant]:
         """All participants."""
         async for row in self._core.pages("participants", Participant, {}):
@@ -64,7 +64,7 @@ class Operating:
         given = {"participant": participant, "is_allowed": is_allowed}
         return await self._core.do("allow_emergency", given, idempotency_key=idempotency_key)
 
-    @both_iter
+    @both_list
     async def keys(self) -> AsyncGenerator[Key]:
         """All keys, without their secrets."""
         async for row in self._core.pages("keys", Key, {}):
@@ -101,7 +101,7 @@ class Operating:
         given = {"participant": participant, "amount": amount, "reference": reference}
         return await self._core.do("withdraw", given, idempotency_key=idempotency_key)
 
-    @both_iter
+    @both_list
     async def accounts(self) -> AsyncGenerator[Account]:
         """The purses of everybody."""
         async for row in self._core.pages("accounts", Account, {}):
@@ -109,7 +109,7 @@ class Operating:
 
     # --- sites ---
 
-    @both_iter
+    @both_list
     async def sites(self, *, participant: str | None = None) -> AsyncGenerator[Site]:
         """Sites and what is attested for them; also for a provider's own key."""
         async for row in self._core.pages("sites", Site, {"participant": participant}):

@@ -14,7 +14,7 @@ from clients.errors import CpxError, InvalidRequest, NetworkError, NotFound, Ord
 from clients.handles import AsyncPlaced, Kind, Placed, Progress
 from clients.models import Ack, Offer, Order, Quote, Task, Unsold
 from clients.times import Number, Timely
-from clients.twin import both, both_as, both_iter
+from clients.twin import both, both_as, both_iter, both_list
 from exchange.protocol.requests import TaskTerms
 
 
@@ -257,7 +257,7 @@ class Trading:
         found = await self.find(placed_id, kind=kind, participant=participant)
         return await found.wait(timeout_s)
 
-    @both_iter
+    @both_list
     async def tasks(self, *, status: str | None = None, participant: str | None = None) -> AsyncGenerator[Task]:
         """One's own tasks, newest first; status waiting, filled, partly or unfilled."""
         async for row in self._core.pages("tasks", Task, {"status": status, "participant": participant}):
@@ -268,13 +268,13 @@ class Trading:
         """One task and what became of it."""
         return await self._core.ask("task", Task, {"client_order_id": client_order_id, "participant": participant})
 
-    @both_iter
+    @both_list
     async def orders(self, *, status: str | None = None, participant: str | None = None) -> AsyncGenerator[Order]:
         """One's own plain orders, newest first; status live, filled, canceled or expired."""
         async for row in self._core.pages("orders", Order, {"status": status, "participant": participant}):
             yield row
 
-    @both_iter
+    @both_list
     async def offers(self, *, status: str | None = None, participant: str | None = None) -> AsyncGenerator[Offer]:
         """One's own offers, newest first; status open or ended."""
         async for row in self._core.pages("offers", Offer, {"status": status, "participant": participant}):

@@ -9,8 +9,9 @@ from clients.core import Core
 from clients.models import Ack
 from clients.models_delivery import Account, Holds, Lease, Obligation, Statement
 from clients.models_green import Certificate, GreenShare
+from clients.models_statements import LineDetail, StatementDay, StatementFile
 from clients.times import Number, Timely
-from clients.twin import both, both_iter
+from clients.twin import both, both_iter, both_list
 
 
 class Position(NamedTuple):
@@ -29,13 +30,13 @@ class Own:
 
     _core: Core
 
-    @both_iter
+    @both_list
     async def leases(self, *, status: str | None = None, participant: str | None = None) -> AsyncGenerator[Lease]:
         """What was bought, purchase by purchase, newest first; status open or ended."""
         async for row in self._core.pages("leases", Lease, {"status": status, "participant": participant}):
             yield row
 
-    @both_iter
+    @both_list
     async def obligations(
         self, *, status: str | None = None, side: str | None = None, from_time: Timely | None = None,
         to_time: Timely | None = None, participant: str | None = None,
@@ -65,13 +66,13 @@ class Own:
 
     # --- green power ---
 
-    @both_iter
+    @both_list
     async def certificates(self, *, participant: str | None = None) -> AsyncGenerator[Certificate]:
         """Green power one holds for periods that are not over: issued = free + pledged + retired."""
         async for row in self._core.pages("certificates", Certificate, {"participant": participant}):
             yield row
 
-    @both_iter
+    @both_list
     async def green_share(self, day: str | date, *, participant: str | None = None) -> AsyncGenerator[GreenShare]:
         """How green the settled deliveries of a day were, by region; with a key of the operator by buyer and region."""
         given = {"day": _day_text(day), "participant": participant}
@@ -104,6 +105,38 @@ class Own:
         while day <= end:
             yield await self._core.ask("statement", Statement, {"day": day.isoformat(), "participant": participant})
             day += timedelta(days=1)
+
+    @both_list
+    async def statement_days(self, *, participant: str | None = None) -> AsyncGenerator[StatementDay]:
+        """Days that are over, oldest first, with the hashes that chain them and when they were confirmed."""
+        async for row in self._core.pages("statement_days", StatementDay, {"participant": participant}):
+            yield row
+
+    @both
+    async def statement_line(self, day: str | date, line_id: str, *, participant: str | None = None) -> LineDetail:
+        """One line of a day with the trade, the readings and the fix it comes from."""
+        given = {"day": _day_text(day), "line_id": line_id, "participant": participant}
+        return await self._core.ask("statement_line", LineDetail, given)
+
+    @both
+    async def statement_file(
+        self, day: str | date, format: str, *, language: str = "en", tax: Number | None = None, participant: str | None = None
+    ) -> StatementFile:
+        """A day as a file: csv, parquet, html, pdf, xlsx, focus-csv, beancount, camt053, invoice, …; `content` has the bytes.
+
+        language: en or zh, of html and pdf; tax: percent, of invoice lines.
+        """
+        given = {
+            "day": _day_text(day), "format": format, "language": language, "tax": None if tax is None else str(tax),
+            "participant": participant,
+        }  # fmt: skip
+        return await self._core.ask("statement_file", StatementFile, given)
+
+    @both
+    async def confirm_statement(self, day: str | date, hash: str, *, participant: str | None = None) -> StatementDay:
+        """Agrees with a day that is over, named by the hash of its statement; again changes nothing."""
+        given = {"day": _day_text(day), "hash": hash, "participant": participant}
+        return await self._core.ask("confirm_statement", StatementDay, given)
 
     @both
     async def post_bond(

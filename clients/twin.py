@@ -8,8 +8,10 @@ anything else that runs a loop already. mypy sees both shapes: the descriptors b
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
-from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from functools import cache, wraps
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, get_args, get_type_hints, overload
+
+from clients.listing import AsyncListing, Listing
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -146,6 +148,36 @@ class BothIter(Generic[P, T]):
         return called
 
 
+@cache
+def _row_of(function: Any) -> Any:
+    """What a generator yields, as its annotation says."""
+    return get_args(get_type_hints(function)["return"])[0]
+
+
+class BothList(Generic[P, T]):
+    """A method that yields the rows of a list, which may be wanted as a table."""
+
+    def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[T]]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    @overload
+    def __get__(self, owner: Sync, kind: Any = None) -> Callable[P, Listing[T]]: ...
+    @overload
+    def __get__(self, owner: object, kind: Any = None) -> Callable[P, AsyncListing[T]]: ...
+    def __get__(self, owner: object, kind: Any = None) -> Any:
+        if owner is None:
+            return self.function
+        sync, core = (owner, owner._core) if isinstance(owner, Sync) else (None, owner)
+
+        @wraps(self.function)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            rows, row = self.function(core, *args, **kwargs), _row_of(self.function)
+            return AsyncListing(rows, row) if sync is None else Listing(_iterate(sync._runner, rows), row)
+
+        return called
+
+
 def _iterate(runner: Runner, items: AsyncGenerator[T]) -> Iterator[T]:
     async def step() -> Any:
         return await anext(items, _END)
@@ -169,6 +201,11 @@ def both(function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Bot
 def both_iter(function: Callable[Concatenate[Any, P], AsyncGenerator[T]]) -> BothIter[P, T]:
     """Marks an async generator that is also an ordinary iterator."""
     return BothIter(function)
+
+
+def both_list(function: Callable[Concatenate[Any, P], AsyncGenerator[T]]) -> BothList[P, T]:
+    """Marks an async generator of a list's rows; the list is also a table (`clients.listing`)."""
+    return BothList(function)
 
 
 def both_as(

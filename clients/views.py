@@ -6,13 +6,16 @@ itself, and the next thing told is the newest state.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from clients.core import Core
 from clients.errors import CpxError
-from clients.model import read_model
+from clients.frames import to_html
+from clients.model import Model, read_model
 from clients.models import DemandCell, LaneLevel
-from clients.models_prices import CurvePoint, InstrumentPrice
+from clients.models_prices import Candle, CurvePoint, InstrumentPrice
+from clients.pictures import plot_curve
 
 LOOK_AGAIN_S = 5.0
 
@@ -42,6 +45,13 @@ class CurveLook(NamedTuple):
     seq: int
     points: tuple[CurvePoint, ...]
 
+    def plot(self, ax: Any = None) -> Any:
+        """A price per delivery period; the matplotlib axes."""
+        return plot_curve(self.family, self.points, ax)
+
+    def _repr_html_(self) -> str:
+        return to_html(CurvePoint, self.points, self.family)
+
 
 class PricesLook(NamedTuple):
     """Prices of an instrument, or of all of a family by delivery period, at one moment; epoch and seq count the looks.
@@ -54,6 +64,26 @@ class PricesLook(NamedTuple):
     seq: int
     prices: tuple[InstrumentPrice, ...]
     changed: tuple[InstrumentPrice, ...]
+
+
+class Status(Model, frozen=True, kw_only=True):
+    """How an instrument trades: open, halted or closed, for what reason, since when and until when."""
+
+    state: str
+    reason: str  # "" | GATE | FAULT
+    since: datetime
+    until: datetime | None
+    period_start: datetime
+    period_end: datetime
+
+
+class CandlesLook(NamedTuple):
+    """The candles that have changed since the look before: the one that is open and, once, what has ended."""
+
+    topic: str
+    epoch: int
+    seq: int
+    candles: tuple[Candle, ...]
 
 
 class _Watch:
@@ -188,3 +218,29 @@ async def follow_prices(core: Core, topic: str) -> AsyncGenerator[PricesLook]:
         changed = tuple(price for price in now if told.get(price.instrument) != price)
         told = dict(prices)
         yield PricesLook(topic, epoch, seq, now, changed)
+
+
+async def follow_status(core: Core, instrument: str) -> AsyncGenerator[Status]:
+    """See Market.follow_status."""
+    found: list[Status] = []
+
+    def take(data: Any, is_whole: bool) -> None:
+        found[:] = [read_model(Status, data)]
+
+    async for _ in _looks(core, "status", instrument, _Watch(take)):
+        yield found[0]
+
+
+async def follow_candles(core: Core, topic: str) -> AsyncGenerator[CandlesLook]:
+    """See Market.follow_candles."""
+    news: dict[datetime, Candle] = {}
+
+    def take(data: Any, is_whole: bool) -> None:
+        for each in data["items"]:
+            candle = read_model(Candle, each)
+            news[candle.start] = candle
+
+    async for epoch, seq in _looks(core, "candles", topic, _Watch(take)):
+        told = tuple(news[start] for start in sorted(news))
+        news.clear()
+        yield CandlesLook(topic, epoch, seq, told)

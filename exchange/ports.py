@@ -1,15 +1,13 @@
 """What the single writer needs from others: a venue, a log, places for snapshots and events. Shapes only, no code."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 # A sink gets (seq, ts_ns, command, events) of every applied command, in order; ts_ns is the venue's time after it.
 Sink = Callable[[int, int, Any, Sequence[Any]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What travels around a command: who sent it, until when it may run, its idempotency key if not the usual one."""
 
     idem_key: bytes | None = None  # 16 bytes; None = made from participant and client id
@@ -65,7 +63,7 @@ class VenueLike(Protocol):
     ) -> Sequence[Any]:
         """The events of one command; refusals are events, an exception is a fault of ours and halts the process.
 
-        idem_key is empty for a command that creates nothing under a client id.
+        idem_key is empty for a command that creates nothing under a client id; without a key there is no body_hash.
         """
         ...
 

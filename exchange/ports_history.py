@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from exchange.domain.events import Traded
 from exchange.ports_delivery import GreenUseRow, LeaseRow, ObligationRow, ReadingRow
 from exchange.ports_prices import CandleRow, PrintRow, TapeRow, WeighedFixRow
+from exchange.ports_statements import DueFacts
 
 MAX_LIMIT = 1000
 FOREVER_NS = 2**63 - 1
@@ -437,6 +438,12 @@ class History(Protocol):
 
     def statement(self, participant: str, window: Window) -> StatementRow:
         """The account's statement; one that no money has touched has zeros and no lines."""
+
+    def due_facts(self, numbers: set[int]) -> dict[int, DueFacts]:
+        """Trade, last reading, power and last fix of obligations, by number; unknown ones are left out."""
+
+    def next_move_ns(self, participant: str, from_ns: int) -> int | None:
+        """When money of an account first moves from a time on, between its own purses too; None where it never does."""
 
     def balances(self, participant: str) -> PursesRow:
         """What the account has by the tables, purse by purse."""

@@ -6,38 +6,49 @@ after that goes into the database again, then the doors open. Shut-down goes the
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import matching_core
 from exchange import __version__
 from exchange.adapters.clock import CompressedClock, ManualClock, SystemClock
+from exchange.adapters.exporters.sheet_files import make_file
 from exchange.adapters.history import History
 from exchange.adapters.journal_file import Lock, list_segments, locate, open_sequencer
 from exchange.adapters.keys import OPERATOR_KEY_FILE, KeyFile
 from exchange.adapters.report_runs import ReportRuns
+from exchange.adapters.statement_chains import ChainFile
 from exchange.adapters.store import Store, StoreError, default_url
 from exchange.adapters.store_link import StoreLink
 from exchange.adapters.store_process import LOCK_WAIT_S
+from exchange.domain.events import Traded
 from exchange.domain.venue import Venue
 from exchange.engine.desk import Desk
 from exchange.engine.handle import Handle
 from exchange.engine.market_data import MarketData
+from exchange.engine.queries import firm_of
 from exchange.engine.recovery import LogReader
 from exchange.engine.writer import Writer
 from exchange.gateways.access import Access
 from exchange.gateways.dispatch import Dispatcher
 from exchange.gateways.limits import DoorBudgets, DoorLimits, limits_answer
 from exchange.gateways.rest.app import build_app
-from exchange.gateways.rest.metrics import Metrics, Source
+from exchange.gateways.rest.metrics import Metrics, Source, Sources
 from exchange.gateways.stream.endpoint import StreamDoor
 from exchange.gateways.stream.session import OPERATIONS_KNOWN
 from exchange.ports_history import MAX_LIMIT, FixRow, Page, Window
 from exchange.projections.board import Board, KnownFix, KnownTrade
+from exchange.projections.candle_channel import CandleChannel
+from exchange.projections.candles import DAY, Grid
 from exchange.projections.channels import DemandChannel, LaneChannel
 from exchange.projections.price_channels import CurveChannel, PricesChannel
+from exchange.workers.counters import worker_sources
+from exchange.workers.hub import FeedHub
+from exchange.workers.keeper import FeedWorkers
 
 
 def limits_from(texts: Sequence[str]) -> DoorLimits:
@@ -80,6 +91,7 @@ class Exchange:
         assert isinstance(venue, Venue)
         self._keys = KeyFile(folder)
         self._keys.first_operator_key()
+        self._chains = ChainFile(folder)
         self.operator_key_file = folder / OPERATOR_KEY_FILE
         history = History(self._store)
         desk = Desk(venue)
@@ -87,7 +99,7 @@ class Exchange:
         board = _board(venue, history)
         views = (
             LaneChannel(venue, settings.limits.lanes), DemandChannel(venue), PricesChannel(venue, board),
-            CurveChannel(venue, board),
+            CurveChannel(venue, board), CandleChannel(venue, _trades_of_today(venue, history)),
         )  # fmt: skip
         self.market_data = MarketData(venue, sequencer.log.epoch, channels=views)
         sequencer.add_record_sink(self._store.on_record)
@@ -101,6 +113,8 @@ class Exchange:
             may_snapshot=lambda seq: self._store.offset >= seq, on_halt=self._halted,
         )  # fmt: skip
         self.handle: Handle = self._writer
+        self._feed_workers: FeedWorkers | None = None
+        self._feed_addresses: list[str] = []
         self._reports = ReportRuns(folder, settings.limits.reports_at_once)
         self.app = self._doors(history)
 
@@ -126,6 +140,14 @@ class Exchange:
         """To be called when a fault of ours stops the venue."""
         self._halt_callbacks.append(callback)
 
+    async def start_feed_workers(
+        self, listeners: Sequence[socket.socket], main_url: str, addresses: Sequence[str], note: Callable[[str], None]
+    ) -> None:
+        """Processes that serve market data on these listening sockets; addresses: theirs, as clients are told."""
+        self._feed_workers = FeedWorkers(self._feed_hub, listeners, note)
+        self._feed_addresses += addresses
+        await self._feed_workers.start(main_url)
+
     def operator_key(self) -> str:
         """The first operator key, as it was left in its file; "" where somebody has taken the file away."""
         path = self.operator_key_file
@@ -133,32 +155,40 @@ class Exchange:
 
     def say_goodbye(self) -> None:
         """Tells every socket that the exchange is going down, before the doors close."""
+        if self._feed_workers is not None:
+            self._feed_workers.say_goodbye()
         self._stream.shut_down()
 
     async def close(self) -> None:
         """After the doors: the writer ends with a last snapshot, then database and keys."""
+        if self._feed_workers is not None:
+            await self._feed_workers.close()
         self._reports.close()
         await self._writer.close()
         await self._store.close()
         self._keys.close()
+        self._chains.close()
 
     def _doors(self, history: History) -> Any:
         limits = self.settings.limits
-        access, budgets = Access(self._keys), DoorBudgets(limits)
+        access, budgets = Access(self._keys), DoorBudgets(limits, firm_of=partial(firm_of, self.handle.venue))
         dispatcher = Dispatcher(
             self.handle, history, self._store, self._keys, self._reports, budgets, self.settings.clock,
             speed=str(self.settings.speed if self.settings.clock == "compressed" else 1), depths=self.market_data,
             limits=limits_answer(limits), engine=matching_core.IMPLEMENTATION, version=__version__,
-            valid_until_s=limits.valid_until_s,
+            valid_until_s=limits.valid_until_s, chains=self._chains, make_file=make_file,
+            feed_addresses=self._feed_addresses,
         )  # fmt: skip
         self._stream = StreamDoor(dispatcher, access, budgets, limits, self.market_data)
         stats = self._stream.stats
-        sources = (
+        self._feed_hub = FeedHub(self.market_data, self._keys, asdict(limits), lambda: stats.connections > 0)
+        sources: tuple[Source | Sources, ...] = (
             Source("stream_connections", "Open sockets.", "gauge", lambda: stats.connections),
             Source("stream_opened", "Sockets that were opened.", "counter", lambda: stats.opened),
             Source("stream_refused", "Handshakes that were turned away.", "counter", lambda: stats.refused),
             Source("stream_messages", "Messages sent over sockets.", "counter", lambda: stats.messages),
             Source("stream_lagged", "Sockets closed because nobody read them.", "counter", lambda: stats.lagged),
+            *worker_sources(lambda: self._feed_workers),
             Source("store_pending", "Commands that the database does not have yet.", "gauge", lambda: self._store.pending),
         )
         return build_app(
@@ -168,8 +198,15 @@ class Exchange:
 
     def _halted(self, why: str) -> None:
         self.halted_by_fault = why
+        self.market_data.on_halt()
         for callback in self._halt_callbacks:
             callback()
+
+
+def _trades_of_today(venue: Venue, history: History) -> list[tuple[int, Traded]]:
+    """What the open candles are made of."""
+    settings = venue.state.settings
+    return history.trades_since(Grid.of(settings).start_ns(DAY, venue.now_ns)) if settings is not None else []
 
 
 def _board(venue: Venue, history: History) -> Board:

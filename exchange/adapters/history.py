@@ -11,7 +11,7 @@ from sqlalchemy.exc import DatabaseError, InterfaceError, TimeoutError
 from exchange.adapters import candle_rows
 from exchange.adapters.database import first_line
 from exchange.adapters.lease_rows import lease_of, mail_of
-from exchange.adapters.statement_rows import statement_of
+from exchange.adapters.statement_rows import due_facts, next_move_ns, statement_of
 from exchange.adapters.tables import TABLES
 from exchange.domain.events import Traded
 from exchange.ports_delivery import GreenUseRow, LeaseRow, ObligationRow, ReadingRow
@@ -36,6 +36,7 @@ from exchange.ports_history import (
     Window,
 )
 from exchange.ports_prices import CandleRow, PrintRow, TapeRow, WeighedFixRow
+from exchange.ports_statements import DueFacts
 from exchange.protocol.codec import events_from_bytes
 
 R = TypeVar("R", bound=Any)  # one of the row classes
@@ -304,6 +305,16 @@ class History:
         """The account's statement."""
         with self._reading() as connection:
             return statement_of(connection, participant, window)
+
+    def due_facts(self, numbers: set[int]) -> dict[int, DueFacts]:
+        """What is behind the lines of obligations."""
+        with self._reading() as connection:
+            return due_facts(connection, numbers)
+
+    def next_move_ns(self, participant: str, from_ns: int) -> int | None:
+        """When money of an account first moves from a time on."""
+        with self._reading() as connection:
+            return next_move_ns(connection, participant, from_ns)
 
     def balances(self, participant: str) -> PursesRow:
         """What the account has by the tables, purse by purse."""

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, or_, select
 
 from exchange.adapters.tables import TABLES
 from exchange.ports_history import PursesRow, StatementLineRow, StatementRow, Window
+from exchange.ports_statements import DueFacts
 from exchange.projections.ledger import OBLIGATION_KINDS, PAID_KINDS
 from exchange.projections.statements import BY_PROVIDER
 
@@ -108,3 +109,66 @@ def _own_name(move: Any, due: Any, own: str, is_payee: bool) -> str:
     if own == due.buyer and not (own == due.seller and is_provider_s_side):
         return f"task {due.task}"
     return f"offer {due.offer_id}" if own == due.seller else ""
+
+
+# --- what is behind a line ---
+
+
+def next_move_ns(connection: Connection, account: str, from_ns: int) -> int | None:
+    """When money of an account first moves, between its own purses too, from a time on; None where it never does."""
+    times = [
+        connection.execute(select(func.min(_TRANSFERS.c.ts_ns)).where(whose == account, _TRANSFERS.c.ts_ns >= from_ns)).scalar()
+        for whose in (_TRANSFERS.c.from_account, _TRANSFERS.c.to_account)
+    ]
+    return min((time for time in times if time is not None), default=None)
+
+
+def due_facts(connection: Connection, numbers: set[int]) -> dict[int, DueFacts]:
+    """Trade, last reading, power and last fix of every obligation asked for; what made another up leads to its trade."""
+    dues = _obligations(connection, numbers)
+    origins = _obligations(connection, {due.instead_of for due in dues.values() if due.instead_of})
+    first = {number: origins.get(due.instead_of, due) for number, due in dues.items()}
+    places = _trade_places(connection, {due.seq for due in first.values()})
+    readings = _last_readings(connection, set(dues))
+    fixes = _last_fixes(connection, {due.instrument for due in dues.values()})
+    found = {}
+    for number, due in dues.items():
+        seq, place = places.get(first[number].obligation_id, (0, 0))
+        found[number] = DueFacts(
+            number, seq, place, due.period_start_ns, due.period_end_ns, due.load_wh, due.green_wh, readings.get(number, 0),
+            fixes.get(due.instrument, 0),
+        )  # fmt: skip
+    return found
+
+
+def _trade_places(connection: Connection, seqs: set[int]) -> dict[int, tuple[int, int]]:
+    trade = TABLES["trades"].c
+    found: dict[int, tuple[int, int]] = {}
+    for some in _parts(seqs):
+        asked = select(trade.obligation_id, trade.seq, trade.place).where(trade.seq.in_(some))
+        found |= {number: (seq, place) for number, seq, place in connection.execute(asked)}
+    return found
+
+
+def _last_readings(connection: Connection, numbers: set[int]) -> dict[int, int]:
+    reading = TABLES["readings"].c
+    found: dict[int, int] = {}
+    for some in _parts(numbers):
+        asked = select(reading.obligation_id, func.max(reading.number)).where(reading.obligation_id.in_(some))
+        found |= {number: int(last) for number, last in connection.execute(asked.group_by(reading.obligation_id))}
+    return found
+
+
+def _last_fixes(connection: Connection, instruments: set[str]) -> dict[str, int]:
+    fix = TABLES["fixes"].c
+    found: dict[str, int] = {}
+    for some in _parts(instruments):
+        asked = select(fix.instrument, fix.price_micro).where(fix.instrument.in_(some)).order_by(fix.seq)
+        found |= {instrument: int(price) for instrument, price in connection.execute(asked)}  # the last one stays
+    return found
+
+
+def _parts(wanted: Iterable[Any]) -> Iterable[list[Any]]:
+    """What is asked for, so many at once."""
+    ordered = sorted(wanted)
+    return (ordered[start : start + _AT_ONCE] for start in range(0, len(ordered), _AT_ONCE))

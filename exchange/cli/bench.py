@@ -13,6 +13,7 @@ import typer
 
 from exchange.cli.bench_core import core
 from exchange.cli.bench_emergency import emergency
+from exchange.cli.bench_feed import feed
 from exchange.cli.bench_gateway import gateway
 from exchange.cli.bench_settle import settle
 from exchange.cli.bench_tasks import tasks as tasks_bench
@@ -28,6 +29,7 @@ DAY_LINES = (
 command = typer.Typer(no_args_is_help=True, add_completion=False)
 command.command()(core)
 command.command()(gateway)
+command.command()(feed)
 command.command()(settle)
 command.command("tasks")(tasks_bench)
 command.command()(emergency)

@@ -35,7 +35,7 @@ COMMANDS = {
     "offers": "Your offers: sold and still open.",
     "leases": "What you bought: cards over hours.",
     "delivery": "What a provider has to run, and an agent that runs it; access, results, meters, failures, probes.",
-    "statement": "Your account on one day, to the last unit; as CSV or JSON too.",
+    "statement": "Your account on one day, to the last unit; in ten file formats, what is behind a line, confirmed, checked.",
     "green": "Green power: shares of a day, certificates, supply from sun, wind or a file.",
     "keys": "Make, list and end keys, over a server or in its folder.",
     "report": "Show what came of a run: fills, prices, reasons, statements.",

@@ -6,13 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from exchange.cli import statement_proof as proof
 from exchange.cli.market import (
     JSON_SCHEMA,
     AsJson,
@@ -31,6 +31,7 @@ from exchange.cli.market_terms import wire
 from exchange.cli.moments import VenueTime, moment, shown, venue_time
 from exchange.cli.moments import day as day_of
 from exchange.cli.running import CANNOT_CREATE, NO_INPUT, USAGE, fail, note
+from exchange.protocol.requests_statements import FORMATS
 
 if TYPE_CHECKING:
     from exchange.adapters.keys import KeyFile
@@ -49,25 +50,50 @@ def statement(
     day: str = typer.Argument("today", help="today, yesterday or a date like 2026-11-24."),
     out: Path | None = typer.Option(None, "--out", "-o", metavar="FILE", help="Write it there instead of to the screen."),
     as_csv: bool = typer.Option(False, "--csv", help="The lines as CSV."),
+    format: str | None = typer.Option(None, "--format", help=f"Save it as a file: {', '.join(FORMATS)}.", show_default=False),
+    language: str = typer.Option("en", help="Of html, pdf and xlsx: en or zh."),
+    tax: str = typer.Option("6", metavar="PERCENT", help="Tax rate of the invoice lines."),
+    line: str | None = typer.Option(
+        None, "--line", metavar="LINE", help="Trade, readings and fix of one line.", show_default=False
+    ),
+    confirm: str | None = typer.Option(
+        None, "--confirm", metavar="HASH", help="Confirm the day with this hash.", show_default=False
+    ),
+    verify: bool = typer.Option(False, "--verify", help="Make every hash again, of the exchange or of --folder."),
+    folder: Path | None = typer.Option(
+        None, "--folder", metavar="DIR", help="Where statements are saved as JSON.", show_default=False
+    ),
     participant: Participant = None,
     url: Url = None,
     key: Secret = None,
     as_json: AsJson = False,
     explain: Explain = False,
 ) -> None:
-    """Your account on one day: opening, every line, closing, to the last unit.
+    """Your account on one day: opening, every line, closing, to the last unit; as a file, confirmed, checked.
 
     Examples: cpx statement today    cpx statement 2026-11-24 --csv -o statement.csv
+    cpx statement yesterday --format pdf --language zh    cpx statement 2026-11-24 --line 4711-0
+    cpx statement 2026-11-24 --confirm HASH    cpx statement --verify    cpx statement --verify --folder kept
     """
-    if as_csv and as_json:
-        fail("--csv or --json, one of them", USAGE)
-    if out is not None and not (as_csv or as_json):
-        fail("-o writes --csv or --json: say which", USAGE)
-    if out is not None and out.is_dir():
-        fail(f"{out} is a folder: name a file in -o", CANNOT_CREATE)
+    _check_options(as_csv, as_json, out, [format, line, confirm, verify or None], folder, verify)
+    if folder is not None:
+        proof.show_checked(proof.verify_folder(folder), as_json)
+        return
     with market(url, key, explain) as venue:
-        date = day_of(day, venue.time, "DAY").isoformat()
-        found = venue.ask("statement", day=date, participant=participant)
+        if verify:
+            proof.show_checked(proof.verify_server(venue, participant), as_json)
+            return
+        asked: dict[str, Any] = {"day": day_of(day, venue.time, "DAY").isoformat(), "participant": participant}
+        if format is not None:
+            proof.save_as(venue, {**asked, "format": format, "language": language, "tax": tax}, out)
+            return
+        if line is not None:
+            proof.show_line(venue, {**asked, "line_id": line}, as_json)
+            return
+        if confirm is not None:
+            proof.confirm(venue, {**asked, "hash": confirm}, as_json)
+            return
+        found = venue.ask("statement", **asked)
         if not (as_csv or as_json):
             _show_statement(venue, found, participant)
     if as_json:
@@ -77,20 +103,29 @@ def statement(
         _put(out, _csv(found))
 
 
+def _check_options(
+    as_csv: bool, as_json: bool, out: Path | None, ways: list[Any], folder: Path | None, verify: bool
+) -> None:
+    """Ends with USAGE where options contradict each other."""
+    chosen = [each for each in ways if each is not None]
+    if len(chosen) > 1:
+        fail("--format, --line, --confirm, --verify: one of them", USAGE)
+    if as_csv and (as_json or chosen):
+        fail("--csv or --json, one of them" if as_json else "--csv is a way of its own: leave the other out", USAGE)
+    if folder is not None and not verify:
+        fail("--folder is for --verify", USAGE)
+    if out is not None and not (as_csv or as_json or ways[0]):
+        fail("-o writes --csv, --json or --format: say which", USAGE)
+    if out is not None and out.is_dir() and not ways[0]:
+        fail(f"{out} is a folder: name a file in -o", CANNOT_CREATE)
+
+
 def _put(out: Path | None, text: str) -> None:
     """To the screen, or whole or not at all into a file."""
     if out is None:
         typer.echo(text, nl=False)
-        return
-    partial = out.with_name(f".{out.name}.tmp")
-    try:
-        partial.write_text(text, encoding="utf-8", newline="")
-        partial.replace(out)
-    except OSError as error:
-        with suppress(OSError):  # what is in the way of the file may be in the way of this one
-            partial.unlink(missing_ok=True)
-        fail(f"{out} cannot be written ({error.strerror}): choose another -o", CANNOT_CREATE)
-    note(f"written to {out}")
+    else:
+        proof.write_whole(out, text.encode("utf-8"))
 
 
 def _csv(found: dict[str, Any]) -> str:
@@ -121,12 +156,14 @@ def _show_statement(venue: Market, found: dict[str, Any], participant: str | Non
         return
     rows = [
         (
-            shown(line["ts"], at), line["what"], line["counterparty"], amount(line["amount"]), line["reference"],
-            line["instrument"],
+            line["line_id"], shown(line["ts"], at), line["what"], line["counterparty"], amount(line["amount"]),
+            line["reference"], line["instrument"],
         )
         for line in found["lines"]
     ]  # fmt: skip
-    print_table("", ("when", "what", "with", ">amount", "for", "instrument"), rows)
+    print_table("", ("line", "when", "what", "with", ">amount", "for", "instrument"), rows)
+    if found["hash"]:
+        note(f"hash {found['hash']}" + (f", confirmed {found['confirmed']}" if found["confirmed"] else ""))
     file = f"statement-{found['day']}.csv"
     venue.suggest("statement", found["day"], "--csv", "-o", file, participant=participant)
 

@@ -54,6 +54,7 @@ def serve(
     demo: bool = typer.Option(False, "--demo", help="A market day in compressed time, with participants that trade."),
     seed: int = typer.Option(1, min=0, help="Which demo day."),
     limit: list[str] = typer.Option([], "--limit", metavar="NAME=VALUE", help="Another limit of the doors; see /v1/limits."),
+    feed_workers: int = typer.Option(0, min=0, max=64, help="Processes beside the venue's that serve market data to sockets."),
     engine: Engine | None = typer.Option(None, help="Matching engine; by default the compiled one."),
     allow_reference: bool = typer.Option(False, "--allow-reference", help="Serve also where only the slow engine is there."),
     as_json: bool = typer.Option(False, "--json", "-j", help="One JSON line on stdout when it takes requests."),
@@ -68,9 +69,10 @@ def serve(
     _check_engine(allow_reference or demo)
     settings = _settings(place, database, clock, speed, demo, limit)
     listener = _listen(host, port)
+    feed_listeners = _feed_listeners(host, listener, feed_workers)
     if host not in LOOPBACK:
         note(f"warning: {host} can be reached from outside and speaks plain HTTP: put TLS in front, docs/guides/serve.md")
-    plan = Plan(settings, host, demo, seed, as_json)
+    plan = Plan(settings, host, demo, seed, as_json, feed_listeners)
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         code = runner.run(_serve(plan, listener))
     raise typer.Exit(code)
@@ -85,6 +87,7 @@ class Plan:
     demo: bool
     seed: int
     as_json: bool
+    feed_listeners: tuple[socket.socket, ...] = ()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -142,9 +145,21 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _feed_listeners(host: str, listener: socket.socket, count: int) -> tuple[socket.socket, ...]:
+    """A socket for each worker: the ports behind the main one where they are free, any free ones where not."""
+    found = []
+    for number in range(1, count + 1):
+        try:
+            found.append(_bind(host, listener.getsockname()[1] + number))
+        except (OSError, OverflowError):
+            found.append(_listen(host, 0))
+    return tuple(found)
+
+
 async def _serve(plan: Plan, listener: socket.socket) -> int:
     """Until a signal or a fault of ours; the exit code."""
     from exchange.adapters.database import StoreError, StoreUnavailable
+    from exchange.engine.collecting import calm
     from exchange.engine.journal import JournalError
     from exchange.engine.sequencer import VenueHalted
     from exchange.server import Exchange
@@ -163,9 +178,13 @@ async def _serve(plan: Plan, listener: socket.socket) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, web.stop)
         exchange.on_halt(web.stop)
+        calm()
         serving = loop.create_task(web.serve(sockets=[listener]))
         await web.wait_started(serving)
         url = _url(plan.host, listener)
+        if plan.feed_listeners:
+            addresses = [_url(plan.host, each).replace("http", "ws", 1) for each in plan.feed_listeners]
+            await exchange.start_feed_workers(plan.feed_listeners, url, addresses, note)
         if plan.demo:
             crowd = _start_crowd(exchange, plan, url, lambda: not web.should_exit)
         _tell(exchange, plan, url)
@@ -247,11 +266,15 @@ def _tell(exchange: Exchange, plan: Plan, url: str) -> None:
     if plan.as_json:
         handle = exchange.handle
         ready = {"schema": 1, "url": url, "operator_key_file": str(key_file), "epoch": handle.epoch, "seq": handle.seq}
+        if plan.feed_listeners:
+            ready["feed_workers"] = [_url(plan.host, each).replace("http", "ws", 1) for each in plan.feed_listeners]
         typer.echo(json.dumps(ready))
         sys.stdout.flush()
         return
     typer.echo(f"CPX takes requests at {url}")
     typer.echo(f"operator's key in {key_file}; journal and database in {plan.settings.folder}")
+    for worker in plan.feed_listeners:
+        typer.echo(f"market data is served at {_url(plan.host, worker).replace('http', 'ws', 1)}/v1/stream as well")
     for line in exchange.notes:
         note(line)
     if programs := _programs(plan):

@@ -165,7 +165,7 @@ def compiled_engine_is_missing() -> bool:
 
 
 def workers(arguments: list[str]) -> list[str]:
-    """Two a core for whole runs, since half of the tests wait for servers; one where the user chose what to run, so that prints and --pdb work."""
+    """Two a core for whole runs, since half of the tests wait for servers; one where the user chose (prints, --pdb)."""
     return [] if arguments else ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
 
 

@@ -21,6 +21,7 @@ from exchange.domain.commands import (
     SetVenue,
     Withdraw,
 )
+from exchange.domain.dead_man import run_out
 from exchange.domain.events import Acknowledged
 from exchange.domain.green import forget_past as close_certificates
 from exchange.domain.instrument import LATENCY_CLASSES, MAX_FAMILIES, PERIOD_ZERO_NS, POWERS, Family
@@ -303,6 +304,7 @@ def advance(v: Venue, command: AdvanceTime) -> None:
     if v.state.settings is None:
         return
     absorb(v, events)
+    run_out(v)
     v.forget_keys()
     if v.state.tariffs:
         activate_tariff(v)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from exchange.domain.commands_delivery import DeclareFailure, GiveAccess, ProbeReading, ReturnResult, SetMeter
 from exchange.domain.commands_green import IssueCertificates
+from exchange.domain.commands_safety import CancelAfter
 from exchange.domain.commands_settlement import AdjustTrade, BustTrade, BuyIn, OrderCurtailment
 
 
@@ -425,4 +426,5 @@ COMMAND_TYPES = {
     27: AllowEmergency, 28: SetPowerPrices,
     33: SetMeter, 34: GiveAccess, 35: ReturnResult, 36: ProbeReading, 38: DeclareFailure,
     37: IssueCertificates, 29: BuyIn, 30: OrderCurtailment, 31: BustTrade, 32: AdjustTrade,
+    39: CancelAfter,
 }  # fmt: skip

@@ -24,6 +24,7 @@ class Indexes:
         self.account_numbers = {name: number for number, name in enumerate(state.accounts)}
         self.firm_numbers = {name: number for number, name in enumerate(state.firms)}
         self.family_numbers = {family.code: family.number for family in state.families}
+        self.trading_windows: dict[str, tuple[int, int, int, int]] = {}  # instrument -> family, period, opens, gate
         self.listed_books: set[int] = set(self.core.books())
         self._clear_offers()
         for number in sorted(state.offers):

@@ -72,12 +72,12 @@ def booked(v: Venue, source: tuple[str, Bucket], target: tuple[str, Bucket], amo
     """Reports a move that the core has made itself (holds and posts of orders)."""
     if amount:
         names = BUCKET_NAMES
-        v.emit(Moved(source[0], names[source[1]], target[0], names[target[1]], amount, kind, reference))
+        v.events.append(Moved(source[0], names[source[1]], target[0], names[target[1]], amount, kind, reference))
 
 
 def require_cash(v: Venue, name: str, amount: int, what: str) -> None:
     """Refusal unless the participant's free cash covers an amount."""
-    cash = balance(v, name, CASH)
+    cash = v.core.balance(v.account_numbers[name])[CASH]
     if cash < amount:
         short = format_micro(amount - cash)
         raise Refusal(
@@ -94,7 +94,7 @@ def fee_micro(fee_ppm: int, amount: int, paid: int = 0) -> int:
 
 def with_fee(fee_ppm: int, amount: int) -> int:
     """What must be held so that an amount and its fee can be paid (HM1, HM2)."""
-    return amount + fee_micro(fee_ppm, amount)
+    return amount + div_ceil(amount * fee_ppm, PPM)
 
 
 def task_budget(task: Task, settings: SetVenue) -> int:

@@ -12,6 +12,7 @@ from exchange.domain.better import task_of
 from exchange.domain.books import absorb, ensure_book
 from exchange.domain.commands import AmendOrder, CancelOrder, PlaceOrder
 from exchange.domain.events import OrderChanged
+from exchange.domain.instrument import book_id, split_book
 from exchange.domain.offers import price_to_ticks
 from exchange.domain.reasons import Refusal, VenueReason
 from exchange.domain.state import Bid
@@ -19,6 +20,10 @@ from exchange.domain.task_terms import check_task
 from exchange.domain.tasks import drain_beside, enter, take_back
 from matching_core.enums import Kind, Op, Side, StpMode, TimeInForce
 from matching_core.limits import MAX_MONEY_MICRO, MAX_QTY_LOTS
+
+# As plain numbers: this is done for every order, and a member of an enum costs a search each time it is named.
+_TIFS = {name: int(TimeInForce[name]) for name in ("GTC", "GTD", "IOC", "FOK")}
+_BUY, _CANCEL_NEWEST = int(Side.BUY), int(StpMode.CANCEL_NEWEST)
 
 if TYPE_CHECKING:
     from exchange.domain.venue import Venue
@@ -37,9 +42,10 @@ def place(v: Venue, command: PlaceOrder) -> None:
     if command.or_better:
         place_better(v, command)
         return
-    if not 0 < command.lots <= MAX_QTY_LOTS or ticks * command.lots * v.value_micro > MAX_MONEY_MICRO // 4:
+    notional = ticks * command.lots * v.value_micro
+    if not 0 < command.lots <= MAX_QTY_LOTS or notional > MAX_MONEY_MICRO // 4:
         raise Refusal(VenueReason.INVALID_QTY, f"{command.lots} lots is not positive, or too large")
-    if command.tif not in ("GTC", "GTD", "IOC", "FOK"):
+    if command.tif not in _TIFS:
         raise Refusal(VenueReason.INVALID_SHAPE, f"time in force {command.tif[:10]!r} is none of GTC, GTD, IOC, FOK")
     if (command.tif == "GTD") != (command.expiry_ns != 0) or not (
         command.expiry_ns == 0 or v.state.now_ns < command.expiry_ns and v.is_time(command.expiry_ns)
@@ -48,11 +54,11 @@ def place(v: Venue, command: PlaceOrder) -> None:
     _require_new_id(v, command)
     if v.core.n_orders >= v.core.max_orders:
         raise Refusal(VenueReason.VENUE_FULL, f"{v.core.n_orders} orders rest already", "try again when some have ended")
-    notional = ticks * command.lots * v.value_micro
-    hold = money.with_fee(v.lane_fee_ppm("standard"), notional)
+    hold = money.with_fee(v.tariff.fee_standard_ppm, notional)
     money.require_cash(v, command.participant, hold, "the hold of this bid (HM2)")
-    drain_beside(v, command.participant, hold, f"order:{command.client_order_id}")
-    _send(v, command, buyer, family, period, ticks)
+    reference = f"order:{command.client_order_id}"
+    drain_beside(v, command.participant, hold, reference)
+    _send(v, command, buyer, book_id(family, period), ticks, reference)
 
 
 def _require_new_id(v: Venue, command: PlaceOrder) -> None:
@@ -73,23 +79,24 @@ def place_better(v: Venue, command: PlaceOrder) -> None:
     enter(v, task)
 
 
-def _send(v: Venue, command: PlaceOrder, buyer, family: int, period: int, ticks: int) -> None:
-    book = ensure_book(v, family, period)
-    order_id = v.take_order_id()
+def _send(v: Venue, command: PlaceOrder, buyer, book: int, ticks: int, reference: str) -> None:
+    family, period = split_book(book)
+    if book not in v.listed_books:
+        ensure_book(v, family, period)
+    order_id, who = v.take_order_id(), command.participant
     events = v.core_do(
-        Op.NEW, side=Side.BUY, tif=TimeInForce[command.tif], book=book, account=buyer.account, order_id=order_id,
-        price=ticks, qty=command.lots, expiry_ns=command.expiry_ns, stp=StpMode.CANCEL_NEWEST,
+        Op.NEW, side=_BUY, tif=_TIFS[command.tif], book=book, account=buyer.account, order_id=order_id,
+        price=ticks, qty=command.lots, expiry_ns=command.expiry_ns, stp=_CANCEL_NEWEST,
     )  # fmt: skip
     accepted = events[0]
     assert accepted.kind == Kind.ACCEPTED, accepted
-    bid = Bid(order_id, command.participant, command.client_order_id, family, period, v.tariff.version)
-    v.add_bid(bid)
-    who, reference = command.participant, f"order:{command.client_order_id}"
+    v.add_bid(Bid(order_id, who, command.client_order_id, family, period, v.tariff.version))
     money.booked(v, (who, money.CASH), (who, money.HELD), accepted.contra_leaves, "hold", reference)
     v.emit(OrderChanged(
         "accepted", who, command.client_order_id, command.instrument, command.price_micro, command.lots, "",
     ))  # fmt: skip
-    absorb(v, events[1:])
+    if len(events) > 1:
+        absorb(v, events[1:])
 
 
 def _live_bid(v: Venue, participant: str, client_order_id: str) -> Bid:

@@ -303,3 +303,4 @@ class State:
     terms: dict[int, Task] = field(default_factory=dict)  # of filled tasks, while something they bought is not settled
     repairs: dict[int, Repair] = field(default_factory=dict)  # buy-ins that wait
     curtailments: list[Curtailment] = field(default_factory=list)  # that meet what is not settled, or is to come
+    cancel_at_ns: dict[str, int] = field(default_factory=dict)  # participant -> end of his dead man's timer

@@ -19,6 +19,7 @@ from exchange.domain import (
     bust,
     buy_in,
     curtailment,
+    dead_man,
     delivery,
     failing,
     green,
@@ -36,14 +37,7 @@ from exchange.domain import commands as c
 from exchange.domain import commands_delivery as cd
 from exchange.domain.events import Explanation, Refused, Replayed
 from exchange.domain.indexes import Indexes
-from exchange.domain.instrument import (
-    PERIOD_BITS,
-    Family,
-    Periods,
-    book_id,
-    capacity_group,
-    is_instrument_open,
-)
+from exchange.domain.instrument import PERIOD_BITS, Family, Periods, book_id, capacity_group
 from exchange.domain.reasons import Refusal, VenueReason, wire_code
 from exchange.domain.state import SYSTEM_ACCOUNTS, Participant, Site, State
 from exchange.domain.units import NS_PER_MINUTE
@@ -88,22 +82,25 @@ HANDLERS: dict[type, Callable[[Any, Any], None]] = {
     c.OrderCurtailment: curtailment.order,
     c.BustTrade: bust.bust,
     c.AdjustTrade: bust.adjust,
+    c.CancelAfter: dead_man.set_timer,
 }
 _BOOK_OPS = frozenset((
     Op.NEW, Op.CANCEL, Op.REPLACE, Op.REDUCE, Op.MASS_CANCEL, Op.ADVANCE_TIME, Op.UNCROSS, Op.AMEND, Op.BLOCK_SET,
     Op.BLOCK_CLOSE, Op.TASK_CANCEL, Op.DRAIN, Op.KILL,
 ))  # fmt: skip
+_TASK_FLAG = int(EventFlag.TASK)  # as a plain number: a flag of the enum makes a new one each time it is asked
 _BOOK_KINDS = frozenset((Kind.ACCEPTED, Kind.TRADE, Kind.CANCELED, Kind.REPLACED, Kind.EXPIRED, Kind.BLOCK_CHANGED))
-_OF_TASK = int(EventFlag.TASK)  # a plain number: an IntFlag in arithmetic costs more than the rest of the question
+_OF_TASK = (c.SubmitTask, c.AmendTask)
 _MAX_TIME_NS = 1 << 62
+MAX_WINDOWS = 16_384
 MAX_KEYS_PER_OWNER = 100_000  # idempotency keys remembered at a time; some 30 MB
 _SNAPSHOT_MAGIC = b"CPXVENUE"
-_SNAPSHOT_VERSION = 4
+_SNAPSHOT_VERSION = 5
 
 
 def reference_of(command) -> str:
     """The client's own name for what a command is about, for reports."""
-    if isinstance(command, c.SubmitTask | c.AmendTask):
+    if isinstance(command, _OF_TASK):
         return command.task.client_order_id
     for name in ("client_order_id", "offer_id", "site", "participant", "instrument"):
         if hasattr(command, name):
@@ -139,6 +136,7 @@ class Venue(Indexes):
         self.keys_of: Counter[str] = Counter()  # owner -> keys in the table
         self.events: list = []
         self.touched: set[int] = set()  # books whose orders or block residues may have changed since `take_touched`
+        self.followed: dict[int, list] = {}  # core events of books that somebody follows; no part of the state, he empties it
         self.last_words: dict[int, Explanation] = {}  # of tasks that die when the clock moves (decision 0006)
         self.stopped: set[str] = set()  # providers whose asks leave at the end of this command
         self._seq = 0
@@ -153,17 +151,18 @@ class Venue(Indexes):
     ) -> list:
         """The events of one command, in order; total over user mistakes."""
         self._seq, self.events = seq, []
-        if idem_key and (known := self.keys.used.get(idem_key.hex())):
+        key = idem_key.hex()
+        if key and (known := self.keys.used.get(key)):
             self._replay(command, known, body_hash)
-        elif 0 < valid_until_ns < self.now_ns:
+        elif 0 < valid_until_ns < self.state.now_ns:
             self._refuse(command, Refusal(VenueReason.EXPIRED_COMMAND, "valid_until has passed in log time", "send it anew"))
-        elif idem_key:
-            self._run_once(command, idem_key, body_hash)
+        elif key:
+            self._run_once(command, key, body_hash)
         else:
             self._run(command)
         return self.events
 
-    def _run_once(self, command, idem_key: bytes, body_hash: bytes) -> None:
+    def _run_once(self, command, key: str, body_hash: bytes) -> None:
         """Runs a command that is new under its key, and remembers it; refused where no more can be remembered."""
         owner = self._owner_of(command)
         if self.keys_of[owner] >= MAX_KEYS_PER_OWNER:
@@ -171,12 +170,12 @@ class Venue(Indexes):
             self._refuse(command, Refusal(VenueReason.TOO_MANY_KEYS, known, "send it again when older ones are forgotten"))
             return
         code = self._run(command)
-        self.keys.used[idem_key.hex()] = Key(body_hash.hex(), self._seq, self.now_ns, code, owner)
+        self.keys.used[key] = Key(body_hash.hex(), self._seq, self.state.now_ns, code, owner)
         self.keys_of[owner] += 1
 
     def _owner_of(self, command) -> str:
         """Whose key a command's is; strangers are the operator's, or made-up names would each have a table of their own."""
-        is_task = isinstance(command, c.SubmitTask | c.AmendTask)
+        is_task = isinstance(command, _OF_TASK)
         name = command.task.participant if is_task else getattr(command, "participant", "")
         return name if name in self.state.participants else ""
 
@@ -184,7 +183,8 @@ class Venue(Indexes):
         """Hands a command to its leaf; 0, or the code of the refusal."""
         try:
             HANDLERS[type(command)](self, command)
-            self.withdraw_stopped()
+            if self.stopped:
+                self.withdraw_stopped()
             if self.short:
                 money.top_up_all(self)
             if self.ended_leases:
@@ -241,8 +241,10 @@ class Venue(Indexes):
 
     def _touch(self, events: list) -> None:
         for event in events:
-            if event.kind in _BOOK_KINDS and not event.flags & _OF_TASK:
+            if event.kind in _BOOK_KINDS and not event.flags & _TASK_FLAG:
                 self.touched.add(event.book)
+                if event.book in self.followed:
+                    self.followed[event.book].append(event)
 
     def take_touched(self) -> set[int]:
         """The books whose orders or block residues may have changed since the last time, once; no part of the state."""
@@ -270,6 +272,7 @@ class Venue(Indexes):
     def configure(self, settings: c.SetVenue) -> None:
         """Takes the settings and what follows from them."""
         self.state.settings = settings
+        self.trading_windows.clear()
         self.periods = Periods(settings.period_min * NS_PER_MINUTE, settings.gate_min * NS_PER_MINUTE)
         self.value_micro = settings.tick_micro * settings.period_min // (60 * settings.lots_per_card)
 
@@ -372,10 +375,19 @@ class Venue(Indexes):
 
     def open_instrument(self, code: str) -> tuple[int, int]:
         """(family, period) of an instrument that can be traded now."""
-        family, period = self.instrument(code)
-        if not is_instrument_open(self.periods, period, self.now_ns, self.settings.horizon_periods):
+        family, period, opens_ns, gate_ns = self.trading_windows.get(code) or self._trading_window(code)
+        if not opens_ns <= self.state.now_ns < gate_ns:
             raise Refusal(VenueReason.UNKNOWN_INSTRUMENT, f"{code[:80]} is closed or not listed yet")
         return family, period
+
+    def _trading_window(self, code: str) -> tuple[int, int, int, int]:
+        """(family, period, from when, until when it is traded); noted, since it does not change."""
+        family, period = self.instrument(code)
+        opens_ns = self.periods.start(period - self.settings.horizon_periods)
+        if len(self.trading_windows) >= MAX_WINDOWS:
+            self.trading_windows.clear()
+        self.trading_windows[code] = window = (family, period, opens_ns, self.periods.gate(period))
+        return window
 
     def instrument_code(self, family: int, period: int) -> str:
         """Text of a family and period."""

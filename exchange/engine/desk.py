@@ -1,9 +1,10 @@
 """The operator's desk: what the clock calls for, decided from the venue and its trades and from nothing else.
 
-Three things. At stops that the clock never jumps over:
+Four things. At stops that the clock never jumps over:
 
 * one second before the gate of a period, the fix (DI4) of every instrument of it that traded, is offered or is owed;
 * at the end of a period, the settlement of every period whose dispute window has ended;
+* at the end of a dead man's timer, which the venue itself acts on as soon as the clock is there;
 
 and directly behind what may have made it known, an outage, a declared failure or the moment a meter is silent too long:
 
@@ -26,6 +27,7 @@ from exchange.domain.commands import (
     SettlePeriod,
     SetVenue,
 )
+from exchange.domain.dead_man import next_end_ns
 from exchange.domain.events import Traded
 from exchange.domain.units import NS_PER_MINUTE, NS_PER_SECOND
 from exchange.domain.venue import Venue
@@ -54,7 +56,8 @@ class Desk:
     def next_stop(self, now_ns: int) -> int:
         """The first moment after now_ns at which something may be due; NO_STOP before the venue has its settings."""
         silent_ns = self._silent_ns()
-        return min(self._stop_after(now_ns), silent_ns if silent_ns > now_ns else NO_STOP)
+        timer_ns = next_end_ns(self._venue, now_ns) if self._venue.state.cancel_at_ns else None
+        return min(self._stop_after(now_ns), silent_ns if silent_ns > now_ns else NO_STOP, timer_ns or NO_STOP)
 
     def _silent_ns(self) -> int:
         """From when on the next meter may have been silent too long."""

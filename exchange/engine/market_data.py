@@ -8,6 +8,7 @@ here as well, with the very seq of the socket's depth channel.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from secrets import token_bytes
 from time import monotonic_ns
 from typing import Any
 
@@ -15,36 +16,27 @@ from exchange.domain.events import Traded
 from exchange.domain.instrument import is_instrument_open, split_book
 from exchange.domain.reasons import Refusal
 from exchange.domain.venue import Venue
-from exchange.engine.feeds import Feed, Merge, Shelf, to_text
+from exchange.engine.book_image import BookImage
+from exchange.engine.feeds import Feed, Shelf
+from exchange.engine.followed import BOOK_CHANNELS, DEPTHS, BookTexts, FollowedBook, Refs
 from exchange.engine.queries import family_answer, obligation_parties, user_data
 from exchange.engine.views import Place, ViewChannel, Views
 from exchange.protocol import stream as s
 from exchange.protocol.answers import Depth, Family, Trade
 from exchange.protocol.errors import DoorError, DoorReason
+from exchange.protocol.formats import JSON
 from exchange.protocol.measures import Measures
+from exchange.protocol.merging import MERGES
 from exchange.protocol.present import private_events, public_trades
 
 STEPS_KEPT = 100_000  # units of past of depth, top and instruments together
 EVENTS_KEPT = 100_000  # of trades and user; some 30 MB
 EVENTS_A_MESSAGE = 128  # of trades and user: none of them gets above 256 KiB
-LEVELS = 1000  # of each side that the feeds and REST tell
+OnOpened = Callable[[str, tuple[str, ...]], None]
 ALL = "*"
+LEVELS = DEPTHS["depth"]  # of each side that the feeds and REST tell at most
 RETRY_BROKEN_S = 10
 
-Levels = tuple[tuple[int, int], ...]  # (ticks, lots), best first
-Pairs = tuple[tuple[str, str], ...]  # (price, cards)
-
-
-class FollowedBook:
-    """A book as the feeds last told of it."""
-
-    __slots__ = ("asks", "bids", "depth", "instrument", "number", "top")
-
-    def __init__(self, number: int, instrument: str, depth: Feed) -> None:
-        self.number, self.instrument, self.depth = number, instrument, depth
-        self.top: Feed | None = None
-        self.bids: Levels = ()
-        self.asks: Levels = ()
 
 
 class MarketData:
@@ -64,6 +56,9 @@ class MarketData:
         self.on_fault = on_fault
         self._steps, self._events = Shelf(steps_kept), Shelf(events_kept)
         self._books: dict[int, FollowedBook] = {}
+        self._refs = Refs(token_bytes(16))
+        self._texts: BookTexts | None = None
+        self._joining: dict[str, dict[OnOpened, None]] = {}  # by family: who wants to know of instruments that open
         self._feeds: dict[tuple[str, str], Feed] = {}
         self._views = Views(channels, epoch, self._steps, clock)
         self._trades: dict[str, Feed] = {}  # by pattern; also in _feeds
@@ -72,6 +67,8 @@ class MarketData:
         self._of_period: dict[int, set[tuple[str, str]]] = {}  # feeds that close with a gate
         self._measures: Measures | None = None
         self._window: tuple[int, int, int] = (0, 0, 0)  # families, first and last open period, as last told
+        self._is_halted = False
+        self._same_until_ns = 0  # so long that window stays
         self.seq = 0
         self.is_broken = False  # after a fault of ours: what is here is half a step, so nothing more is told of it
 
@@ -89,7 +86,7 @@ class MarketData:
         self.seq = last_seq
         touched = self._venue.take_touched()
         self._views.on_touched(touched)
-        if (self._feeds or self._of_period) and not self.is_broken:
+        if (self._feeds or self._of_period or self._joining) and not self.is_broken:
             self._guarded(self._step_all, touched)
 
     # --- once a second ---
@@ -131,8 +128,10 @@ class MarketData:
         known = self._feeds.get((channel, name))
         if known is not None:
             return known
-        if channel in ("depth", "top"):
+        if channel in BOOK_CHANNELS:
             return self._follow_channel(channel, name)
+        if channel == "status":
+            return self._add_status(name)
         if channel == "trades":
             return self._add_trades(name)
         if channel == "user":
@@ -141,30 +140,76 @@ class MarketData:
             self._users[name] = self._add(channel, name, self._events)
             return self._users[name]
         if channel == "instruments" and not name:
-            self._window = self._window_at(self._venue.now_ns)
-            return self._add(channel, "", self._steps, _merge_families)
+            return self._add(channel, "", self._steps)
         if channel in self._views:
             return self._open_view(channel, name)
         raise DoorError(DoorReason.UNKNOWN_CHANNEL, f"channel {channel[:40]!r} is unknown", field="channel")
 
+    def snapshot_payload(self, feed: Feed, fmt: int) -> bytes:
+        """Everything of a feed as of its seq, made once in a format for everybody who asks at the same seq."""
+        # What a participant has may change without a word in its feed: its snapshot is of a command's number as well.
+        of = (feed.seq, self.seq, self._venue.now_ns) if feed.channel == "user" else (feed.seq, feed.is_closed)
+        return feed.snapshot_payload(of, fmt, partial(self._snapshot, feed))
+
     def snapshot_text(self, feed: Feed) -> str:
-        """Everything of a feed as of its seq, as text."""
-        return to_text(
-            s.Snapshot(
-                channel=feed.channel, instrument=feed.name, epoch=self.epoch, seq=feed.seq,
-                ts_ns=str(self._venue.now_ns), data=self._everything(feed),
-            )  # fmt: skip
-        )
+        """The snapshot as JSON text."""
+        return self.snapshot_payload(feed, JSON).decode()
+
+    def _snapshot(self, feed: Feed) -> s.Snapshot:
+        return s.Snapshot(
+            channel=feed.channel, instrument=feed.name, epoch=self.epoch, seq=feed.seq,
+            ts_ns=str(self._venue.now_ns), data=self._everything(feed),
+        )  # fmt: skip
 
     def depth(self, instrument: str, levels: int) -> Depth:
         """The book of an open instrument; from now on it is followed. DoorError NOT_FOUND."""
         self._refuse_if_broken()
         book = self._follow(instrument)
         now_ns = self._venue.now_ns
+        bids, asks = book.image.bids.levels(levels), book.image.asks.levels(levels)
         return Depth(
-            instrument=instrument, epoch=self.epoch, seq=book.depth.seq, ts=self.measures.time_text(now_ns),
-            ts_ns=str(now_ns), bids=self._texts(book.bids[:levels]), asks=self._texts(book.asks[:levels]),
+            instrument=instrument, epoch=self.epoch, seq=book.feeds["depth"].seq, ts=self.measures.time_text(now_ns),
+            ts_ns=str(now_ns), bids=self.texts.levels(bids), asks=self.texts.levels(asks),
         )  # fmt: skip
+
+    def expand(self, channel: str, pattern: str) -> tuple[str, ...]:
+        """The names of a channel that FAMILY/* stands for now, one of each open instrument; for candles FAMILY/*@INTERVAL.
+
+        DoorError NOT_FOUND where the family is unknown, INVALID_FIELD where the channel has no such patterns.
+        """
+        self._refuse_if_broken()
+        family, tail = self._pattern(channel, pattern)
+        grid, (_, first, last) = self._venue.periods, self._window_at(self._venue.now_ns)
+        return tuple(f"{family}/{grid.code(period)}{tail}" for period in range(first, last + 1))
+
+    def join(self, channel: str, pattern: str, listener: "OnOpened") -> None:
+        """`listener(family, codes)` is called with the codes (family/period) of instruments that open from now on."""
+        family, _ = self._pattern(channel, pattern)
+        self._begin_window()
+        self._joining.setdefault(family, {})[listener] = None
+
+    def leave(self, channel: str, pattern: str, listener: "OnOpened") -> None:
+        """The end of `join`."""
+        family, _ = self._pattern(channel, pattern)
+        known = self._joining.get(family, {})
+        known.pop(listener, None)
+        if not known:
+            self._joining.pop(family, None)
+
+    def on_halt(self) -> None:
+        """A fault of ours has stopped the venue: whoever follows a status is told."""
+        self._is_halted = True
+        if not self.is_broken:
+            for (channel, name), feed in self._feeds.items():
+                if channel == "status":
+                    feed.publish(self._venue.now_ns, self._status(name, s.HALTED, "FAULT"), 1)
+
+    @property
+    def texts(self) -> BookTexts:
+        """Writes what books tell; only when the venue has settings."""
+        if self._texts is None:
+            self._texts = BookTexts(self.measures, self._refs)
+        return self._texts
 
     # --- feeds ---
 
@@ -173,9 +218,20 @@ class MarketData:
             stopped = "the market data has stopped; a new start of the server mends it"
             raise DoorError(DoorReason.BEHIND, stopped, retry_after_s=RETRY_BROKEN_S)
 
-    def _add(self, channel: str, name: str, shelf: Shelf, merge: Merge | None = None) -> Feed:
-        feed = self._feeds[channel, name] = Feed(channel, name, self.epoch, shelf, merge)
+    def _add(self, channel: str, name: str, shelf: Shelf) -> Feed:
+        self._begin_window()
+        feed = self._feeds[channel, name] = Feed(channel, name, self.epoch, shelf, MERGES[channel])
         return feed
+
+    def _pattern(self, channel: str, pattern: str) -> tuple[str, str]:
+        """The family of FAMILY/*, and what follows the star."""
+        family, star, tail = pattern.rpartition("/*")
+        if channel not in s.WILD or not star or (tail and (channel != "candles" or tail[0] != "@")):
+            told = f"{pattern[:80]!r} is no pattern of channel {channel[:40]}"
+            raise DoorError(DoorReason.INVALID_FIELD, told, field="instrument", hint="a family followed by /*")
+        if family not in self._venue.family_numbers:
+            raise DoorError(DoorReason.NOT_FOUND, f"family {family[:80]!r} is not listed", field="instrument")
+        return family, tail
 
     def _open_book(self, instrument: str) -> tuple[int, int]:
         """(family, period) of an instrument whose gate is ahead."""
@@ -189,33 +245,43 @@ class MarketData:
         number = self._venue.book(family, period)
         book = self._books.get(number)
         if book is None:
-            feed = self._add("depth", instrument, self._steps, _merge_depth)
-            book = self._books[number] = FollowedBook(number, instrument, feed)
-            book.bids, book.asks = self._levels(number)
-            self._of_period.setdefault(period, set()).add(("depth", instrument))
+            self._venue.followed[number] = []
+            book = FollowedBook(number, instrument, BookImage(self._venue.core.orders(number)), self.texts)
+            self._books[number] = book
+            self._add_to(book, "depth")
         return book
+
+    def _add_to(self, book: FollowedBook, channel: str) -> None:
+        book.add(self._add(channel, book.instrument, self._steps))
+        self._closes(split_book(book.number)[1], channel, book.instrument)
+
+    def _closes(self, period: int, channel: str, name: str) -> None:
+        self._of_period.setdefault(period, set()).add((channel, name))
 
     def _follow_channel(self, channel: str, instrument: str) -> Feed:
         book = self._follow(instrument)
-        if channel == "depth":
-            return book.depth
-        if book.top is None:
-            book.top = self._add("top", instrument, self._steps, _merge_newest)
-            self._of_period[split_book(book.number)[1]].add(("top", instrument))
-        return book.top
+        if channel not in book.feeds:
+            self._add_to(book, channel)
+        return book.feeds[channel]
+
+    def _add_status(self, instrument: str) -> Feed:
+        _, period = self._open_book(instrument)
+        self._closes(period, "status", instrument)
+        return self._add("status", instrument, self._steps)
 
     def _open_view(self, channel: str, topic: str) -> Feed:
+        self._begin_window()
         feed = self._views.open(channel, topic, Place(self.seq, self._venue.now_ns))
         period = self._views.period_of(channel, topic)
         if period is not None:
-            self._of_period.setdefault(period, set()).add((channel, topic))
+            self._closes(period, channel, topic)
         return feed
 
     def _add_trades(self, pattern: str) -> Feed:
         family, _, last = pattern.rpartition("/")
         if pattern != ALL and not (last == ALL and family in self._venue.family_numbers):
             _, period = self._open_book(pattern)
-            self._of_period.setdefault(period, set()).add(("trades", pattern))
+            self._closes(period, "trades", pattern)
         self._trades[pattern] = self._add("trades", pattern, self._events)
         return self._trades[pattern]
 
@@ -234,6 +300,7 @@ class MarketData:
             work(*args)
         except Exception:
             self.is_broken = True
+            self._venue.followed.clear()
             if self.on_fault is not None:
                 self.on_fault()
             raise
@@ -257,50 +324,13 @@ class MarketData:
                 self._trades[pattern].publish(now_ns, s.TradesData(items=some), len(some))
         self._prints.clear()
         for number in sorted(self._books.keys() & touched):
-            self._step(self._books[number])
+            self._books[number].step(self._events_of(number), now_ns)
         self._move_window(now_ns)
 
-    # --- books ---
-
-    def _levels(self, number: int) -> tuple[Levels, Levels]:
-        bids, asks = self._venue.core.depth(number, LEVELS)
-        return tuple([(ticks, lots) for ticks, lots, _ in bids]), tuple([(ticks, lots) for ticks, lots, _ in asks])
-
-    def _step(self, book: FollowedBook) -> None:
-        """Tells what changed in a book since the last time, where anything has."""
-        bids, asks = self._levels(book.number)
-        if bids == book.bids and asks == book.asks:
-            return
-        data = s.DepthData(bids=self._changes(book.bids, bids), asks=self._changes(book.asks, asks))
-        is_top_new = bids[:1] != book.bids[:1] or asks[:1] != book.asks[:1]
-        book.bids, book.asks = bids, asks
-        now_ns = self._venue.now_ns
-        book.depth.publish(now_ns, data, len(data.bids) + len(data.asks))
-        if is_top_new and book.top is not None:
-            book.top.publish(now_ns, self._top(book), 1)
-
-    def _changes(self, before: Levels, after: Levels) -> Pairs:
-        if before == after:
-            return ()
-        same = _same_at_the_front(before, after)
-        before, after = before[same:], after[same:]
-        same = _same_at_the_front(before[::-1], after[::-1])
-        before, after = before[: len(before) - same], after[: len(after) - same]
-        old, new = dict(before), dict(after)
-        gone = tuple((ticks, 0) for ticks in old if ticks not in new)
-        return self._texts(gone + tuple(level for level in after if old.get(level[0]) != level[1]))
-
-    def _texts(self, levels: Levels) -> Pairs:
-        measures = self.measures
-        tick_micro = measures.settings.tick_micro
-        return tuple((measures.yuan(ticks * tick_micro), measures.cards_text(lots)) for ticks, lots in levels)
-
-    def _top(self, book: FollowedBook) -> s.TopData:
-        bid, ask = self._texts(book.bids[:1]), self._texts(book.asks[:1])
-        return s.TopData(
-            bid=bid[0][0] if bid else None, bid_cards=bid[0][1] if bid else None,
-            ask=ask[0][0] if ask else None, ask_cards=ask[0][1] if ask else None,
-        )  # fmt: skip
+    def _events_of(self, number: int) -> list[Any]:
+        events = self._venue.followed[number]
+        self._venue.followed[number] = []
+        return events
 
     # --- the window of open periods ---
 
@@ -311,13 +341,24 @@ class MarketData:
         periods = self._venue.periods
         return len(self._venue.state.families), periods.first_open(now_ns), periods.at(now_ns) + settings.horizon_periods
 
+    def _begin_window(self) -> None:
+        """While nobody follows anything the window is not kept up; from now on it is."""
+        if not (self._feeds or self._of_period or self._joining):
+            self._window, self._same_until_ns = self._window_at(self._venue.now_ns), 0
+
     def _move_window(self, now_ns: int) -> None:
         """Closes what its gate has passed, and tells of families that are new or have other open periods."""
+        families = len(self._venue.state.families)
+        if now_ns < self._same_until_ns and families == self._window[0]:
+            return
         window = self._window_at(now_ns)
+        if window[0]:
+            grid, horizon = self._venue.periods, self._venue.settings.horizon_periods
+            self._same_until_ns = min(grid.gate(window[1]), grid.start(window[2] - horizon + 1))
         if window == self._window:
             return
         is_time = window[1:] != self._window[1:]
-        first_new = 0 if is_time else self._window[0]
+        first_new, opened = 0 if is_time else self._window[0], range(self._window[2] + 1, window[2] + 1)
         self._window = window
         for period in sorted(self._of_period):
             if not is_instrument_open(self._venue.periods, period, now_ns, self._venue.settings.horizon_periods):
@@ -327,21 +368,33 @@ class MarketData:
             data = s.InstrumentsData(items=self._families(first_new))
             if data.items:
                 feed.publish(now_ns, data, len(data.items))
+        if opened and self._joining:
+            self._tell_opened(opened)
+
+    def _tell_opened(self, periods: range) -> None:
+        for family, listeners in list(self._joining.items()):
+            codes = tuple(f"{family}/{self._venue.periods.code(period)}" for period in periods)
+            for listener in list(listeners):
+                listener(family, codes)
 
     def _close(self, period: int) -> None:
-        for channel, name in sorted(self._of_period.pop(period)):
+        now_ns = self._venue.now_ns
+        told = sorted(self._of_period.pop(period))
+        for number in sorted({self._number(name, period) for channel, name in told if channel in DEPTHS}):
+            self._books.pop(number).close(self._venue.followed.pop(number), now_ns)
+        for channel, name in told:
             if channel in self._views:
                 self._views.close(channel, name)
                 continue
             feed = self._feeds.pop((channel, name))
             if channel == "trades":
                 del self._trades[name]
-            elif channel == "depth":
-                family = self._venue.family_numbers[name.rpartition("/")[0]]
-                book = self._books.pop(self._venue.book(family, period))
-                self._step(book)
-                assert not book.bids and not book.asks, f"{name} is closed and not empty"
+            elif channel == "status":
+                feed.publish(now_ns, self._status(name, s.CLOSED, "GATE"), 1)
             feed.close()
+
+    def _number(self, instrument: str, period: int) -> int:
+        return self._venue.book(self._venue.family_numbers[instrument.rpartition("/")[0]], period)
 
     def _families(self, first: int = 0) -> tuple[Family, ...]:
         families = self._venue.state.families[first:]
@@ -350,14 +403,12 @@ class MarketData:
     # --- everything as of now ---
 
     def _everything(self, feed: Feed) -> Any:
-        if feed.channel in ("depth", "top"):
+        if feed.channel in BOOK_CHANNELS:
             if feed.is_closed:
-                empty = FollowedBook(0, feed.name, feed)
-                return self._top(empty) if feed.channel == "top" else s.DepthData(bids=(), asks=())
-            book = self._follow(feed.name)
-            if feed.channel == "top":
-                return self._top(book)
-            return s.DepthData(bids=self._texts(book.bids), asks=self._texts(book.asks))
+                return self.texts.nothing(feed.channel)
+            return self._follow(feed.name).everything(feed.channel)
+        if feed.channel == "status":
+            return self._status(feed.name, *self._state(feed))
         if feed.channel == "trades":
             return s.TradesData(items=())
         if feed.channel == "user":
@@ -366,38 +417,23 @@ class MarketData:
             return self._views.everything(feed.channel, feed.name) or s.LaneData(items=())
         return s.InstrumentsData(items=self._families())
 
+    def _state(self, feed: Feed) -> tuple[str, str]:
+        if feed.is_closed:
+            return s.CLOSED, "GATE"
+        return (s.HALTED, "FAULT") if self._is_halted else (s.OPEN, "")
 
-def _same_at_the_front(one: Levels, other: Levels) -> int:
-    """How many levels two sides have in common before they differ: by halves, since whole tuples compare fast."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    def _status(self, instrument: str, state: str, reason: str) -> s.StatusData:
+        """`since` and `until`: from when to when it is open for orders."""
+        venue, m = self._venue, self.measures
+        _, period = venue.instrument(instrument)
+        grid = venue.periods
+        return s.StatusData(
+            state=state, reason=reason, since=m.time_text(grid.start(period - venue.settings.horizon_periods)),
+            until=m.time_text(grid.gate(period)), period_start=m.time_text(grid.start(period)),
+            period_end=m.time_text(grid.start(period + 1)),
+        )  # fmt: skip
 
 
 def _portions(things: tuple[Any, ...]) -> Iterable[tuple[Any, ...]]:
     """As many as one message holds at a time."""
     return (things[start : start + EVENTS_A_MESSAGE] for start in range(0, len(things), EVENTS_A_MESSAGE))
-
-
-def _merge_newest(steps: list[s.TopData]) -> s.TopData:
-    return steps[-1]
-
-
-def _merge_depth(steps: list[s.DepthData]) -> s.DepthData:
-    """Several changes of a book as one: the last word on each price."""
-    bids: dict[str, str] = {}
-    asks: dict[str, str] = {}
-    for step in steps:
-        bids.update(step.bids)
-        asks.update(step.asks)
-    return s.DepthData(bids=tuple(bids.items()), asks=tuple(asks.items()))
-
-
-def _merge_families(steps: list[s.InstrumentsData]) -> s.InstrumentsData:
-    newest = {family.family: family for step in steps for family in step.items}
-    return s.InstrumentsData(items=tuple(newest.values()))

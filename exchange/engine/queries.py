@@ -176,3 +176,18 @@ def _per_card_hour(found: Quote, m: Measures) -> str:
         return ""
     delivered = (found.compute_micro + found.moving_micro) * 60 * m.settings.lots_per_card
     return m.yuan(div_half_even(delivered, found.lot_periods * m.settings.period_min))
+
+
+def is_order_open(v: Venue, participant: str, client_order_id: str) -> bool:
+    """Whether a plain order of this name rests in a book, or waits as one that takes better."""
+    key = (participant, client_order_id)
+    if key in v.bid_ids:
+        return True
+    number = v.task_numbers.get(key)
+    return number is not None and not v.state.tasks[number].task.access_region
+
+
+def firm_of(v: Venue, participant: str) -> str:
+    """The firm of a participant; where there is none of that name, the name."""
+    known = v.state.participants.get(participant)
+    return participant if known is None else v.state.firms[known.firm]

@@ -75,16 +75,14 @@ class Machine:
         return self._apply(record, command)
 
     def _apply(self, record: Record, command: Any) -> Sequence[Any]:
-        seq = self.seq + 1
-        key = record.header.idem_key
+        seq, header = self.seq + 1, record.header
+        key = header.idem_key
         try:
+            has_key = key != NO_KEY
             events = self.venue.apply(
-                seq,
-                command,
-                idem_key=b"" if key == NO_KEY else key,
-                body_hash=record.body_hash,
-                valid_until_ns=record.header.valid_until_ns,
-            )
+                seq, command, idem_key=key if has_key else b"", body_hash=record.body_hash if has_key else b"",
+                valid_until_ns=header.valid_until_ns,
+            )  # fmt: skip
             self.event_blob = event_bytes(events)
             if self.event_hash != NO_HASH:
                 self._hash(seq)
@@ -97,10 +95,8 @@ class Machine:
         return events
 
     def _hash(self, seq: int) -> None:
-        hasher = blake2b(self.event_hash, digest_size=16)
-        hasher.update(seq.to_bytes(8, "little"))
-        hasher.update(self.event_blob)
-        self.event_hash = hasher.digest()
+        told = self.event_hash + seq.to_bytes(8, "little") + self.event_blob
+        self.event_hash = blake2b(told, digest_size=16).digest()
 
 
 class Sequencer:
@@ -227,17 +223,25 @@ class Sequencer:
 
     def apply(self, batch: Batch) -> None:
         """Applies a durable frame; VenueHalted if a command raises, with the answers before it in the batch."""
+        machine, venue = self._machine, self._machine.venue
         for record, command in zip(batch.records, batch.commands, strict=True):
-            events = self._machine.apply(record, command)
-            batch.answers.append(Answer(self.seq, events, self.venue.now_ns))
-            batch.event_blobs.append(self._machine.event_blob)
+            events = machine.apply(record, command)
+            batch.answers.append(Answer(machine.seq, events, venue.now_ns))
+            batch.event_blobs.append(machine.event_blob)
 
     def hand_out(self, batch: Batch) -> None:
-        """Tells the sinks of an applied frame; one that raises is told nothing more."""
-        for place, answer in enumerate(batch.answers):
-            seq, ts_ns = answer.seq, answer.ts_ns
-            self._hand_out(self._sinks, seq, ts_ns, batch.commands[place], answer.events)
-            self._hand_out(self._record_sinks, seq, ts_ns, batch.records[place], batch.event_blobs[place])
+        """Tells each sink of an applied frame, one sink after the other; one that raises is told nothing more."""
+        answers = batch.answers
+        told = [
+            (answer.seq, answer.ts_ns, command, answer.events)
+            for answer, command in zip(answers, batch.commands, strict=False)
+        ]
+        self._hand_out(self._sinks, told)
+        told = [
+            (answer.seq, answer.ts_ns, record, blob)
+            for answer, record, blob in zip(answers, batch.records, batch.event_blobs, strict=False)
+        ]
+        self._hand_out(self._record_sinks, told)
 
     def take_snapshot(self) -> Any:
         """The venue as it is now, for `keep_snapshot`, when all that is in the log is applied; None if it gives none."""
@@ -289,10 +293,12 @@ class Sequencer:
             self._log.roll()
             self._halted = ""
 
-    def _hand_out(self, sinks: list[Any], seq: int, *what: Any) -> None:
+    def _hand_out(self, sinks: list[Any], told: list[tuple[int, int, Any, Any]]) -> None:
         for sink in list(sinks):
+            seq = 0
             try:
-                sink(seq, *what)
+                for seq, ts_ns, what, came in told:
+                    sink(seq, ts_ns, what, came)
             except Exception as error:  # noqa: BLE001 - a sink is a copy: it can be made again from the journal
                 sinks.remove(sink)
                 name = getattr(sink, "__qualname__", type(sink).__name__)

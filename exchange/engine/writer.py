@@ -10,6 +10,9 @@ stay in order, and nothing is handed out before it is on the disk. Three things 
 * the desk (`exchange.engine.desk`): nothing stands behind a command that may call for the desk in its frame, and what
   the desk says then is the very next thing in the log;
 * limits: 1,024 commands, 256 KiB.
+
+What takes back (`CANCELS`) has a lane of its own: where more waits than one frame takes, it goes ahead of everything but
+earlier commands of the same participant, and it is still taken when the inbox is full.
 """
 
 import asyncio
@@ -21,7 +24,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from exchange.domain.commands import AdvanceTime
+from exchange.domain.commands import (
+    AdvanceTime,
+    AmendTask,
+    CancelOrder,
+    CancelTask,
+    SubmitTask,
+    WithdrawOffer,
+)
 from exchange.domain.events import Refused
 from exchange.engine.journal import MAX_FRAME_BODY, MAX_FRAME_COMMANDS, Record, make_record
 from exchange.engine.sequencer import Answer, Batch, Sequencer, VenueHalted
@@ -29,11 +39,16 @@ from exchange.engine.writer_stats import WriterStats
 from exchange.ports import Clock, DeskLike, Envelope, VenueLike
 
 INBOX_LIMIT = 65_536
+CANCELS = frozenset((CancelOrder, CancelTask, WithdrawOffer))
+CANCEL_ROOM = 8_192  # so many of them are taken beyond the limit of the inbox
 TICK_S = 1.0
 CLOCK_STEP_NS = 10_000_000  # a frame gets an AdvanceTime of its own when the venue is this far behind the clock
 CLOCK_SIZE = make_record(AdvanceTime(0)).size  # bytes of a frame
 SNAPSHOT_WAIT_S = 30.0
 SNAPSHOT_POLL_S = 0.05
+
+_OF_TASKS = (SubmitTask, AmendTask)
+_LEAST_PART = 8  # commands; a smaller part of the inbox is not worth a frame of its own
 
 OnAnswer = Callable[[Answer | VenueHalted], None]
 
@@ -47,6 +62,7 @@ class _Entry(NamedTuple):
     record: Record
     on_answer: OnAnswer | None
     is_of_desk: bool = False
+    number: int = 0  # its place among all that came into the inbox; 0 = it came from elsewhere
 
 
 @dataclass(slots=True)
@@ -86,6 +102,9 @@ class Writer:
         self._may_snapshot, self._on_halt = may_snapshot, on_halt
         self._inbox_limit, self._tick_s, self._snapshot_wait_s = inbox_limit, tick_s, snapshot_wait_s
         self._inbox: deque[_Entry] = deque()
+        self._lane: deque[_Entry] = deque()  # what takes back and has nothing of its participant before it
+        self._came = self._taken = 0  # numbers: of the last that came into the inbox, of the last that left it
+        self._newest: dict[str, int] = {}  # participant -> number of his last command in the inbox, or of one before
         self._flights: list[_Flight] = []  # in order; the first is durable or being written
         self._desk_left = 0  # commands of the desk at the head of the inbox
         self._ticked_ns = 0  # the last time that the clock was put into a frame
@@ -127,7 +146,7 @@ class Writer:
     @property
     def waiting(self) -> int:
         """Commands that are taken and in no frame yet."""
-        return len(self._inbox)
+        return len(self._inbox) + len(self._lane)
 
     @property
     def halted(self) -> str:
@@ -158,12 +177,19 @@ class Writer:
         inbox is full), VenueHalted (the venue takes no commands). A VenueHalted given to on_answer is not: see its
         `is_definite`.
         """
-        if self.halted:
+        if self._is_closing or self._sequencer.halted:
             raise VenueHalted(f"the venue takes no commands: {self.halted}", is_definite=True)
-        if len(self._inbox) >= self._inbox_limit:
+        inbox, waiting, is_cancel = self._inbox, self.waiting, type(command) in CANCELS
+        if waiting >= self._inbox_limit + (CANCEL_ROOM if is_cancel else 0):
             self.stats.busy += 1
-            raise Busy(f"{len(self._inbox):,} commands wait; this one was not taken")
-        self._inbox.append(_Entry(command, make_record(command, envelope), on_answer))
+            raise Busy(f"{waiting:,} commands wait; this one was not taken")
+        record, who = make_record(command, envelope), _whose(command)
+        if is_cancel and len(inbox) >= MAX_FRAME_COMMANDS and self._newest.get(who, 0) <= self._taken:
+            self._lane.append(_Entry(command, record, on_answer))
+        else:
+            self._came += 1
+            self._newest[who] = self._came
+            inbox.append(_Entry(command, record, on_answer, False, self._came))
         self._wake.set()
 
     async def submit(self, command: Any, envelope: Envelope = Envelope()) -> Answer:
@@ -219,7 +245,7 @@ class Writer:
                     await writing
                 elif not self._flights and self._log.is_full:
                     await self._roll()
-                elif not self._flights and not self._inbox and not self._is_tick_due:
+                elif not self._flights and not self.waiting and not self._is_tick_due:
                     if self._is_closing:
                         return
                     self._wake.clear()
@@ -246,28 +272,45 @@ class Writer:
         self.stats.append.add(time.perf_counter_ns() - began)
 
     def _collect(self) -> _Flight | None:
-        """The next frame: what the desk has left to do, then the clock, then the rest of the inbox."""
+        """The next frame: what the desk has left to do, the clock, the cancels' lane, then the rest of the inbox."""
         entries: list[_Entry] = []
         size, ends_at_stop, is_clock_read = 0, False, False
-        while not ends_at_stop and len(entries) < MAX_FRAME_COMMANDS:
-            clock = None
+        desk, most = self._desk, self._most()
+        while not ends_at_stop and len(entries) < most:
+            clock, queue = None, self._lane if self._lane and not self._desk_left else self._inbox
             if not self._desk_left and not is_clock_read:
                 # What fills a frame by itself goes without: behind a fast clock it would never find room.
-                is_alone = bool(self._inbox) and self._inbox[0].record.size + CLOCK_SIZE > MAX_FRAME_BODY
+                is_alone = bool(queue) and queue[0].record.size + CLOCK_SIZE > MAX_FRAME_BODY
                 is_clock_read, clock = True, None if is_alone else self._clock_command()
             if clock is not None:
-                entries.append(_Entry(clock, make_record(clock), None))
-            elif self._inbox and (not entries or size + self._inbox[0].record.size <= MAX_FRAME_BODY):
-                entries.append(self._inbox.popleft())
-                self._desk_left -= entries[-1].is_of_desk
+                entry = _Entry(clock, make_record(clock), None)
+            elif queue and (not entries or size + queue[0].record.size <= MAX_FRAME_BODY):
+                entry = queue.popleft()
+                self._desk_left -= entry.is_of_desk
+                self._taken = entry.number or self._taken
             else:
                 break
-            size += entries[-1].record.size
-            ends_at_stop = self._desk is not None and self._desk.ends_frame(entries[-1].command)
+            entries.append(entry)
+            size += entry.record.size
+            ends_at_stop = desk is not None and desk.ends_frame(entry.command)
+        if not self._inbox:
+            self._newest.clear()
         if not entries:
             return None
         batch = self._sequencer.batch([entry.record for entry in entries], [entry.command for entry in entries])
         return _Flight(entries, batch, ends_at_stop)
+
+    def _most(self) -> int:
+        """How many commands the next frame takes. Where nothing is on its way and applying takes as long as syncing, half of
+        what waits: one half is synced while the other is applied."""
+        part = self.waiting // 2
+        if self._flights or self._desk_left or part < _LEAST_PART or self.waiting > MAX_FRAME_COMMANDS:
+            return MAX_FRAME_COMMANDS
+        stats = self.stats
+        if not stats.commands or not stats.append.count:
+            return MAX_FRAME_COMMANDS
+        apply_us, sync_us = stats.apply.total_us / stats.commands, stats.append.total_us / stats.append.count
+        return part if self.waiting * apply_us >= sync_us else MAX_FRAME_COMMANDS
 
     def _clock_command(self) -> AdvanceTime | None:
         """The clock, at most up to the desk's next stop, where it is to stand before what comes next."""
@@ -277,7 +320,7 @@ class Writer:
         here_ns = max(self.venue.now_ns, self._ticked_ns)
         to_ns = now_ns if self._desk is None else min(now_ns, self._desk.next_stop(here_ns))
         is_tick, self._is_tick_due = self._is_tick_due, self._is_tick_due and to_ns < now_ns
-        if to_ns <= here_ns or not (is_tick or (self._inbox and to_ns - here_ns >= CLOCK_STEP_NS)):
+        if to_ns <= here_ns or not (is_tick or (self.waiting and to_ns - here_ns >= CLOCK_STEP_NS)):
             return None
         self._ticked_ns = to_ns
         return AdvanceTime(to_ns)
@@ -369,8 +412,8 @@ class Writer:
             self._on_halt(why)
 
     def _refuse_inbox(self, why: str) -> None:
-        while self._inbox:
-            entry = self._inbox.popleft()
+        while self.waiting:
+            entry = (self._inbox or self._lane).popleft()
             # What waits for an answer behind the desk's commands is itself in the log already.
             self._tell(entry.on_answer, VenueHalted(why, is_definite=not entry.is_of_desk))
 
@@ -413,3 +456,9 @@ class Writer:
                 return
             await asyncio.sleep(SNAPSHOT_POLL_S)
         await asyncio.to_thread(self._sequencer.keep_snapshot, taken)
+
+
+def _whose(command: Any) -> str:
+    """The participant whose things a command is about; "" where it names none."""
+    name = command.task.participant if type(command) in _OF_TASKS else getattr(command, "participant", "")
+    return name if isinstance(name, str) else ""

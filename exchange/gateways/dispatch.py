@@ -8,18 +8,21 @@ the tables have come to where the market was when they were asked.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from exchange.engine import queries
 from exchange.engine.handle import Answer, Busy, Envelope, Handle, VenueHalted
+from exchange.gateways import batches, statement_questions
 from exchange.gateways.error_catalogue import errors_answer
-from exchange.gateways.questions import QUESTIONS, Surroundings, not_configured
+from exchange.gateways.questions import QUESTIONS, MakeFile, Surroundings, not_configured
 from exchange.gateways.signatures import check_reading
 from exchange.ports_access import Budgets, Depths, Keys, Principal, Reports, Stored
 from exchange.ports_history import History, HistoryUnavailable
+from exchange.ports_statements import Chains
 from exchange.protocol import present
 from exchange.protocol.answers import Ack
 from exchange.protocol.answers_operator import Limits
@@ -48,11 +51,13 @@ _NEEDS_MEASURES = frozenset((
     "dispute_reading", "attest_capacity",
 ))  # fmt: skip
 _NEUTRAL = Measures(settings_of(VenueTerms(name="-")))  # for what no setting counts in: money, prices, times
+_LOOKED_AT = frozenset(("submit_reading", "amend_offer"))
 # What changes something beside the journal, where no idempotency key is remembered.
 _WITHOUT_KEY = frozenset(("create_key", "start_report"))
 # Where a command has a name of its own, that is its idempotency key; elsewhere a header may give one.
 _CLIENT_ID = {"submit_task": "client_order_id", "place_order": "client_order_id", "place_offer": "offer_id"}
 _LOG = logging.getLogger("cpx.dispatch")
+assert QUESTIONS.keys() >= statement_questions.NAMES  # its import puts them there
 
 
 class Dispatcher:
@@ -62,8 +67,11 @@ class Dispatcher:
         self, handle: Handle, history: History, stored: Stored, keys: Keys, reports: Reports, budgets: Budgets | None,
         clock_kind: str, *, speed: str = "1", depths: Depths | None = None, limits: Limits = Limits(items=()),
         engine: str = "", version: str = "", valid_until_s: int = VALID_UNTIL_S, read_wait_s: float = READ_WAIT_S,
+        chains: Chains | None = None, make_file: MakeFile | None = None, feed_addresses: Sequence[str] = (),
     ) -> None:  # fmt: skip
         """clock_kind: system, compressed or manual; depths: live books with the socket's seq; engine, version: for health.
+
+        chains, make_file: hashes and files of statements.
 
         budgets None: the doors count themselves.
         """
@@ -72,10 +80,11 @@ class Dispatcher:
         self._measures: Measures | None = None
         self._settings_coming: Any = None  # of a set_venue that is on its way
         self._tasks: set[asyncio.Task[None]] = set()
+        self._parties = partial(_parties_of, handle)
         self._around = Surroundings(
             handle=handle, history=history, stored=stored, keys=keys, reports=reports, depths=depths,
             clock_kind=clock_kind, speed=speed, limits=limits, errors=errors_answer(), engine=engine, version=version,
-            read_wait_s=read_wait_s,
+            read_wait_s=read_wait_s, chains=chains, make_file=make_file, feed_addresses=feed_addresses,
             statement_lines=next((each.value for each in limits.items if each.name == "statement_lines"), STATEMENT_LINES),
         )  # fmt: skip
 
@@ -101,6 +110,8 @@ class Dispatcher:
             if isinstance(answer, DoorError):
                 raise answer
             return answer
+        if operation.name in batches.BATCHES:
+            return await self._batch(principal, operation, args, idempotency_key, valid_until)
         self._count(principal, operation, is_counted)
         participant = owner(principal, operation, args)
         _check_plain(operation, idempotency_key, valid_until)
@@ -109,27 +120,46 @@ class Dispatcher:
         except HistoryUnavailable as error:
             raise DoorError(DoorReason.BEHIND, str(error)) from error
 
+    async def _batch(
+        self, principal: Principal, operation: Operation, args: Any, idempotency_key: str | None, valid_until: str | None
+    ) -> Any:
+        participant = owner(principal, operation, args)
+        batches.refuse_envelope(idempotency_key, valid_until)
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def settle(answer: Any) -> None:
+            if not done.done():
+                done.set_result(answer)
+
+        batches.send(self, principal, operation, args, participant, settle)
+        return await done
+
+    def is_open(self, participant: str, client_order_id: str) -> bool:
+        """Whether a plain order of this name rests in a book, or waits as one that takes better."""
+        return queries.is_order_open(self._handle.venue, participant, client_order_id)
+
     def command_nowait(
         self, principal: Principal, operation: Operation, args: Any, on_done: OnDone, *,
         idempotency_key: str | None = None, valid_until: str | None = None, is_counted: bool = False,
     ) -> None:  # fmt: skip
         """Sends a command; on_done is called on the loop with its answer, or at once where a door turns it away."""
+        name = operation.name
         try:
-            self._count(principal, operation, is_counted)
+            if not is_counted:
+                self._count(principal, operation, is_counted)
             participant = owner(principal, operation, args)
             command = self._command(operation, args, participant)
-            if operation.name == "submit_reading":
-                check_reading(self._handle, command)
-            self._count_hours(principal, operation, args, participant)
+            if name in _LOOKED_AT:
+                self._look_at(principal, operation, args, command, participant)
             key = self._idem_key(principal, operation, args, command, participant, idempotency_key)
-            until_ns = self._valid_until_ns(valid_until)
+            until_ns = 0 if valid_until is None else self._valid_until_ns(valid_until)
         except DoorError as no:
             on_done(no)
             return
         viewer = principal.participant
 
         def answered(result: Answer | VenueHalted) -> None:
-            if operation.name == "set_venue":
+            if name == "set_venue":
                 self._settings_coming = None
             if not isinstance(result, VenueHalted) and present.replayed_at(result.events):
                 self._start(self._replay(operation, result, command, viewer, key, on_done))
@@ -141,14 +171,38 @@ class Dispatcher:
                 told = _fault(operation, error)
             on_done(told)
 
-        if operation.name == "set_venue":
+        if name == "set_venue":
             self._settings_coming = command
         try:
-            self._handle.submit_nowait(command, Envelope(idem_key=key, valid_until_ns=until_ns), answered)
+            self._handle.submit_nowait(command, Envelope(key, until_ns), answered)
         except (Busy, VenueHalted, CodecError) as error:
-            if operation.name == "set_venue":
+            if name == "set_venue":
                 self._settings_coming = None
             on_done(self._not_taken(error))
+
+    def commands_nowait(
+        self, principal: Principal, operation: Operation, args: Sequence[Any], on_done: Callable[[list[Ack | DoorError]], None]
+    ) -> None:
+        """As `command_nowait` for several of one operation, each on its own; on_done is called once, with all answers."""
+        told: list[Any] = [None] * len(args)
+        left = len(args)
+        if not left:
+            on_done(told)
+
+        def settle(place: int, result: Ack | DoorError) -> None:
+            nonlocal left
+            told[place] = result
+            left -= 1
+            if not left:
+                on_done(told)
+
+        for place, each in enumerate(args):
+            try:
+                self.command_nowait(principal, operation, each, partial(settle, place))
+            except Exception as error:  # noqa: BLE001 - in the log with its stack; the others go on
+                if told[place] is not None:
+                    raise
+                settle(place, _fault(operation, error))
 
     # --- before ---
 
@@ -156,6 +210,12 @@ class Dispatcher:
         refusal = None if is_counted or self._budgets is None else self._budgets.take(principal, operation)
         if refusal is not None:
             raise refusal
+
+    def _look_at(self, principal: Principal, operation: Operation, args: Any, command: Any, participant: str) -> None:
+        """What few operations must pass beside the budget; DoorError."""
+        if operation.name == "submit_reading":
+            check_reading(self._handle, command)
+        self._count_hours(principal, operation, args, participant)
 
     def _count_hours(self, principal: Principal, operation: Operation, args: Any, participant: str) -> None:
         """RT8: an amended offer costs one token for each hour that it touches."""
@@ -178,7 +238,7 @@ class Dispatcher:
             return self._first_settings(args)
         if operation.name == "advance_time" and self._clock_kind != "manual":
             raise DoorError(DoorReason.CLOCK_NOT_MANUAL)
-        measures = self._measures_or_none
+        measures = self._measures or self._measures_or_none
         if measures is None and self._settings_coming is not None:
             measures = Measures(self._settings_coming)  # it stands before this command in the journal
         if measures is None and operation.name in _NEEDS_MEASURES:
@@ -207,6 +267,8 @@ class Dispatcher:
         self, principal: Principal, operation: Operation, args: Any, command: Any, participant: str, given: str | None
     ) -> bytes:
         """16 bytes, zeros for none: made from the client's own name where there is one, else from the header."""
+        if given is None and operation.name in _CLIENT_ID:
+            return idem_key(command)
         if given is not None and not (0 < len(given) <= MAX_ID and given.isascii() and given.isprintable()):
             raise invalid("idempotency_key", f"it must be 1 to {MAX_ID} printable ASCII characters")
         field = _CLIENT_ID.get(operation.name)
@@ -221,9 +283,7 @@ class Dispatcher:
         # All keys of the operator are one: an intent that is sent again with another key of his is still the same one.
         return blake2b(f"\x02{principal.participant}\0{operation.name}\0{given}".encode(), digest_size=16).digest()
 
-    def _valid_until_ns(self, text: str | None) -> int:
-        if text is None:
-            return 0
+    def _valid_until_ns(self, text: str) -> int:
         until_ns, ahead_ns = time_ns(text, "valid_until"), self._valid_until_s * NS_PER_SECOND
         settings = self._handle.venue.state.settings or self._settings_coming
         if settings is not None:  # a command that may still run when its key is forgotten could run twice
@@ -245,11 +305,9 @@ class Dispatcher:
         return self._as_ack(answer.seq, answer.ts_ns, command, answer.events, viewer, replayed=False)
 
     def _as_ack(self, seq: int, ts_ns: int, command: Any, events: Any, viewer: str, *, replayed: bool) -> Ack:
-        venue = self._handle.venue
-        measures = self._measures_or_none or _NEUTRAL
+        measures = self._measures or self._measures_or_none or _NEUTRAL
         return present.ack(
-            seq, self._handle.epoch, ts_ns, command, events, measures, viewer, replayed=replayed,
-            parties=lambda number: queries.obligation_parties(venue, number),
+            seq, self._handle.epoch, ts_ns, command, events, measures, viewer, replayed=replayed, parties=self._parties
         )  # fmt: skip
 
     async def _replay(
@@ -296,6 +354,10 @@ class Dispatcher:
         if isinstance(error, VenueHalted):
             return self._halted(error)
         return DoorError(DoorReason.INVALID_FIELD, str(error))
+
+
+def _parties_of(handle: Handle, number: int) -> tuple[str, str] | None:
+    return queries.obligation_parties(handle.venue, number)
 
 
 def _listed(numbers: tuple[int, ...]) -> str:

@@ -4,8 +4,9 @@ The functions that read run in worker threads and never see the live venue; `par
 of the operator.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -28,7 +29,9 @@ from exchange.ports_history import (
     TaskRow,
     Window,
 )
+from exchange.ports_statements import ChainRow, DueFacts
 from exchange.projections.lease_states import hour_state, lease_state
+from exchange.projections.sheets import facts_for
 from exchange.projections.statements import share_part, words_of
 from exchange.protocol import answers as a
 from exchange.protocol import answers_delivery as d
@@ -294,28 +297,40 @@ def day_window(day: str, zone: str) -> Window:
     return window
 
 
+def day_of(time_ns: int, zone: str) -> str:
+    """The venue day that contains a time."""
+    return (_EPOCH + timedelta(seconds=time_ns // _NS_PER_SECOND)).astimezone(ZoneInfo(zone)).date().isoformat()
+
+
 def _midnight_ns(day: date, zone: str) -> int:
     local = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
     return (local - _EPOCH) // timedelta(seconds=1) * _NS_PER_SECOND
 
 
 def statement_of_day(
-    history: History, account: str, asked: r.StatementOf, window: Window, is_final: bool, tariffs: dict[int, Any],
-    m: Measures, most_lines: int,
+    history: History, account: str, day: str, window: Window, is_final: bool, tariffs: dict[int, Any],
+    m: Measures, most_lines: int, link: ChainRow | None = None,
 ) -> d.Statement:  # fmt: skip
     """The statement of an account over a day; DoorError INVALID_FIELD where it has too many lines for one answer."""
     row = history.statement(account, window)
-    if len(row.lines) > most_lines:
-        detail = f"{asked.day} has {len(row.lines):,} lines and one answer has {most_lines:,} at most"
+    check_length(len(row.lines), day, most_lines)
+    facts = history.due_facts({line.obligation_id for line in row.lines if line.obligation_id})
+    return statement_answer(row, day, is_final, tariffs, m, link, facts)
+
+
+def check_length(n_lines: int, day: str, most_lines: int) -> None:
+    """DoorError INVALID_FIELD for a statement that is too long for one answer."""
+    if n_lines > most_lines:
+        detail = f"{day} has {n_lines:,} lines and one answer has {most_lines:,} at most"
         hint = "the operator's report has statements of any length"
         raise DoorError(DoorReason.INVALID_FIELD, detail, field="day", limit="statement_lines", hint=hint)
-    return statement_answer(row, asked, is_final, tariffs, m)
 
 
 def statement_answer(
-    row: StatementRow, asked: r.StatementOf, is_final: bool, tariffs: dict[int, Any], m: Measures
-) -> d.Statement:
-    """A day of an account; `tariffs` by version tell what a share was for."""
+    row: StatementRow, day: str, is_final: bool, tariffs: dict[int, Any], m: Measures, link: ChainRow | None = None,
+    facts: Mapping[int, DueFacts] = MappingProxyType({}),
+) -> d.Statement:  # fmt: skip
+    """A day of an account; `tariffs` by version tell what a share was for, `link` what the day's hash is."""
     lines = []
     for line in row.lines:
         is_in = line.amount_micro > 0
@@ -327,11 +342,13 @@ def statement_answer(
         lines.append(d.StatementLine(
             seq=line.seq, ts=m.time_text(line.ts_ns), what=words_of(kind)[is_in], counterparty=line.counterparty,
             amount=m.yuan(line.amount_micro), reference=line.reference, obligation_id=line.obligation_id,
-            instrument=line.instrument,
+            instrument=line.instrument, line_id=f"{line.seq}-{line.place}", ts_ns=str(line.ts_ns), kind=line.kind,
+            trade_id=facts_for(facts, line.obligation_id).trade_id,
         ))  # fmt: skip
     return d.Statement(
-        participant=row.account, day=asked.day, is_final=is_final, opening=_purses(row.opening, m), lines=tuple(lines),
-        closing=_purses(row.closing, m),
+        participant=row.account, day=day, is_final=is_final, opening=_purses(row.opening, m), lines=tuple(lines),
+        closing=_purses(row.closing, m), hash=link.hash if link else "", previous_hash=link.previous_hash if link else "",
+        confirmed=m.time_text(link.confirmed_ns) if link and link.confirmed_ns else None,
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ KIB = 1024
 MAX_BUCKETS = 65_536  # per kind of budget; whoever comes when all are in use shares one
 MAX_BLOCK_NS = 3600 * SECOND_NS
 NEVER_LIMITED = frozenset(("cancel_task", "cancel_order", "withdraw_offer"))
+BATCHES = frozenset(("place_orders", "cancel_orders"))  # counted entry by entry
 
 
 def _limit(value: int, unit: str, meaning: str) -> Any:
@@ -39,6 +40,7 @@ class DoorLimits:
     page_rows: int = _limit(MAX_PAGE, "rows", "`limit` of a list")
     order_rate: int = _limit(50, "per second", "commands of a participant, over both doors; cancels are free")
     order_burst: int = _limit(200, "commands", "commands at once after a pause")
+    firm_budgets: int = _limit(4, "budgets", "of orders that a firm has in all, for all its participants together")
     offer_hour_rate: int = _limit(10_000, "per second", "hours of offers that a participant prices anew (RT8)")
     offer_hour_burst: int = _limit(40_000, "hours", "such hours at once after a pause")
     read_rate: int = _limit(50, "per second", "reads of a participant, over both doors")
@@ -52,11 +54,13 @@ class DoorLimits:
     tcp_connections: int = _limit(3000, "connections", "TCP connections of all, sockets among them")
     head_s: int = _limit(10, "s", "time from connecting, or from the first byte of a request, to the end of its headers")
     frame_bytes: int = _limit(64 * KIB, "bytes", "one frame from a client")
+    batch_bytes: int = _limit(512 * KIB, "bytes", "one frame or body with a batch of commands")
     frame_rate: int = _limit(1000, "per second", "frames of one socket; a key of the operator: no limit")
     frame_burst: int = _limit(2000, "frames", "frames of one socket at once after a pause")
     bad_frames: int = _limit(20, "frames", "unreadable frames before a socket is closed")
     subscriptions: int = _limit(200, "subscriptions", "subscriptions of one socket")
     lanes: int = _limit(128, "views", "lane views that all sockets together follow")
+    sessions: int = _limit(64, "sessions", "names of numbered sessions that are kept of one participant")
     login_s: int = _limit(5, "s", "time from connecting to `login`")
     outbound_messages: int = _limit(512, "messages", "messages that wait for a slow reader")
     outbound_bytes: int = _limit(1024 * KIB, "bytes", "bytes that wait for a slow reader")
@@ -175,8 +179,13 @@ class WrongKeys:
 class DoorBudgets:
     """Who may still ask for what; one object for both doors. The clock counts nanoseconds and never goes back."""
 
-    def __init__(self, limits: DoorLimits, clock: Callable[[], int] = monotonic_ns) -> None:
-        self._clock = clock
+    def __init__(
+        self, limits: DoorLimits, clock: Callable[[], int] = monotonic_ns, firm_of: Callable[[str], str] = str
+    ) -> None:
+        """firm_of: the firm of a participant, or the participant where there is none of that name."""
+        self._clock, self._firm_of = clock, firm_of
+        much = limits.firm_budgets
+        self._firms = Bucket("firms", limits.order_rate * much, limits.order_burst * much)
         self._orders = Bucket("orders", limits.order_rate, limits.order_burst)
         self._hours = Bucket("hours", limits.offer_hour_rate, limits.offer_hour_burst)
         self._reads = Bucket("reads", limits.read_rate, limits.read_burst)
@@ -188,7 +197,14 @@ class DoorBudgets:
         bucket = self._bucket(principal, operation)
         if bucket is None:
             return None
-        return _refusal(bucket, bucket.take(principal.participant, self._clock()))
+        now_ns = self._clock()
+        wait_ns = bucket.take(principal.participant, now_ns)
+        if wait_ns or bucket is not self._orders:
+            return _refusal(bucket, wait_ns)
+        wait_ns = self._firms.take(self._firm_of(principal.participant), now_ns)
+        if wait_ns:
+            bucket.give_back(principal.participant, now_ns)
+        return _refusal(self._firms, wait_ns)
 
     def take_hours(self, principal: Principal, hours: int) -> DoorError | None:
         """RT8: one token for each hour of an offer that a command prices anew, beside the one for the command."""
@@ -227,7 +243,7 @@ class DoorBudgets:
         )
 
     def _bucket(self, principal: Principal, operation: Operation) -> Bucket | None:
-        if not principal.participant or operation.name in NEVER_LIMITED:
+        if not principal.participant or operation.name in NEVER_LIMITED | BATCHES:
             return None
         return self._orders if operation.is_command else self._reads
 
@@ -237,7 +253,10 @@ def _refusal(bucket: Bucket, wait_ns: int) -> DoorError | None:
         return None
     wait_s = max(1, -(-wait_ns // SECOND_NS))
     detail = f"{bucket.rate} a second, {bucket.burst} at once"
-    names = {"orders": "order_rate", "hours": "offer_hour_rate", "reads": "read_rate", "keyless": "keyless_rate"}
+    names = {
+        "orders": "order_rate", "firms": "firm_budgets", "hours": "offer_hour_rate", "reads": "read_rate",
+        "keyless": "keyless_rate",
+    }  # fmt: skip
     return DoorError(DoorReason.TOO_MANY_REQUESTS, detail, limit=names[bucket.name], retry_after_s=wait_s)
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from exchange.gateways.cursors import bad_cursor, cursor_of, keys_of
 from exchange.ports_history import ALWAYS, MAX_LIMIT, History, Window
 from exchange.ports_prices import CandleRow
+from exchange.projections.candle_channel import candle_answer
 from exchange.projections.candles import INTERVALS, MINUTES, SOURCE, Candle, Grid, Place, candle_of, merged
 from exchange.projections.indices import Codes, Index, WeighedFix, index_of
 from exchange.projections.tape import instrument_parts
@@ -73,7 +74,7 @@ def candle_page(history: History, asked: r.Candles, subject: Subject, now_ns: in
     inside = Window(first_ns, end_ns)
     draw = _from_trades if subject.instrument else _from_stored if interval in SOURCE else _from_tape
     found, has_more = draw(history, subject, interval, grid, inside, asked.limit)
-    items = tuple(_candle(candle, interval, grid, now_ns, m) for candle in found)
+    items = tuple(candle_answer(candle, interval, grid, now_ns, m) for candle in found)
     return p.CandlePage(items=items, next_cursor=cursor_of("candles", found[-1].start_ns) if has_more else None)
 
 
@@ -159,16 +160,6 @@ def _take(candles: dict[int, Candle], start_ns: int, place: Place, price_micro: 
 
 def _newest(candles: dict[int, Candle]) -> list[Candle]:
     return [candles[start_ns] for start_ns in sorted(candles, reverse=True)]
-
-
-def _candle(candle: Candle, interval: str, grid: Grid, now_ns: int, m: Measures) -> p.Candle:
-    end_ns = grid.end_ns(interval, candle.start_ns)
-    return p.Candle(
-        start=m.time_text(candle.start_ns), end=m.time_text(end_ns), open=m.yuan(candle.open_micro),
-        high=m.yuan(candle.high_micro), low=m.yuan(candle.low_micro), close=m.yuan(candle.close_micro),
-        vwap=m.yuan(candle.vwap_micro), card_hours=m.card_hours_text(candle.lots), trades=candle.trades,
-        is_final=end_ns <= now_ns,
-    )  # fmt: skip
 
 
 # --- indices ---

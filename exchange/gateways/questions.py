@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,8 +16,10 @@ from exchange.gateways.cursors import cursor_of, keys_of, text_cursor_of, text_o
 from exchange.gateways.green_view import share_page
 from exchange.ports_access import Depths, KeyRow, Keys, ReportRow, Reports, Stored
 from exchange.ports_history import History
+from exchange.ports_statements import Chains, MadeFile
 from exchange.projections.indices import Codes
 from exchange.projections.lane import lane_answer
+from exchange.projections.sheets import Sheet
 from exchange.protocol import answers as a
 from exchange.protocol import answers_delivery as d
 from exchange.protocol import answers_green as ag
@@ -27,6 +29,7 @@ from exchange.protocol import requests as r
 from exchange.protocol import requests_delivery as rd
 from exchange.protocol import requests_green as g
 from exchange.protocol import requests_operator as ro
+from exchange.protocol.answers_feed import FeedAddresses
 from exchange.protocol.errors import DoorError, DoorReason
 from exchange.protocol.measures import Measures, invalid, time_ns, time_text
 from exchange.protocol.operations import SCOPES
@@ -35,7 +38,10 @@ from exchange.protocol.to_command import task_of
 T = TypeVar("T")
 A = TypeVar("A")
 
+# Sheet, format, language, tax in millionths -> file; NotInstalled. Called in worker threads, may take seconds.
+MakeFile = Callable[[Sheet, str, str, int], MadeFile]
 CLOSED = "closed"
+FILES_AT_ONCE = 2  # statements that are written at the same time: a long PDF takes seconds of a core
 FAR_BEHIND = 50_000  # commands: the tables are called behind, and a reader should know
 
 
@@ -57,6 +63,10 @@ class Surroundings:
     version: str
     read_wait_s: float
     statement_lines: int  # of one statement, at most
+    feed_addresses: Sequence[str] = ()  # of feed workers
+    chains: Chains | None = None  # hashes and confirmations of statements; None: statements have none
+    make_file: MakeFile | None = None  # a statement as a file of a format
+    files_at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FILES_AT_ONCE))
 
     @property
     def now(self) -> Moment:
@@ -84,7 +94,7 @@ def not_configured() -> DoorError:
     return DoorError(DoorReason.REFUSED, "the venue has no settings yet", limit="NOT_CONFIGURED", hint="set_venue comes first")
 
 
-def _question(function: Callable[[Surroundings, Any, str, Measures], Coroutine[Any, Any, Any]]) -> None:
+def question(function: Callable[[Surroundings, Any, str, Measures], Coroutine[Any, Any, Any]]) -> None:
     """Puts a function that needs the venue's measures into the table, under its name."""
 
     async def asked(x: Surroundings, args: Any, who: str, m: Measures | None) -> Any:
@@ -135,6 +145,11 @@ async def _limits(x: Surroundings, _: r.Nothing) -> o.Limits:
 
 
 @_plain_question
+async def _feed(x: Surroundings, _: r.Nothing) -> FeedAddresses:
+    return FeedAddresses(epoch=x.handle.epoch, seq=x.handle.seq, workers=tuple(x.feed_addresses))
+
+
+@_plain_question
 async def _errors(x: Surroundings, _: r.Nothing) -> o.Errors:
     return x.errors
 
@@ -142,36 +157,36 @@ async def _errors(x: Surroundings, _: r.Nothing) -> o.Errors:
 # --- the live market ---
 
 
-@_question
+@question
 async def _venue(x: Surroundings, _: r.Nothing, __: str, m: Measures) -> a.Venue:
     return queries.venue_answer(x.handle.venue, x.now, m, x.clock_kind, x.speed)
 
 
-@_question
+@question
 async def _catalogue(x: Surroundings, _: r.Nothing, __: str, m: Measures) -> a.Catalogue:
     return queries.catalogue(x.handle.venue, m)
 
 
-@_question
+@question
 async def _instruments(x: Surroundings, args: r.Instruments, _: str, m: Measures) -> a.Families:
     after = _first_key("instruments", args.cursor)
     items, last = queries.families(x.handle.venue, m, args, after)
     return a.Families(items=items, next_cursor=_next("instruments", last))
 
 
-@_question
+@question
 async def _depth(x: Surroundings, args: r.Book, _: str, m: Measures) -> a.Depth:
     if x.depths is not None:
         return x.depths.depth(args.instrument, args.levels)
     return queries.depth(x.handle.venue, x.now, m, args.instrument, args.levels)
 
 
-@_question
+@question
 async def _lane(x: Surroundings, args: r.LaneView, _: str, m: Measures) -> a.Lane:
     return lane_answer(x.handle.venue, m, args, x.now.stamp(m))
 
 
-@_question
+@question
 async def _demand(x: Surroundings, args: r.DemandView, _: str, m: Measures) -> a.Demand:
     """The same table that the socket tells, so that asking often shows no more than listening."""
     if x.depths is None:
@@ -184,7 +199,7 @@ async def _demand(x: Surroundings, args: r.DemandView, _: str, m: Measures) -> a
     return a.Demand(items=items, **Moment(x.handle.epoch, place.seq, place.ts_ns).stamp(m))
 
 
-@_question
+@question
 async def _curve(x: Surroundings, args: r.CurveOf, _: str, m: Measures) -> p.Curve:
     """The same curve that the socket tells."""
     if x.depths is None:
@@ -196,46 +211,46 @@ async def _curve(x: Surroundings, args: r.CurveOf, _: str, m: Measures) -> p.Cur
     return p.Curve(family=args.family, items=told.items, **Moment(x.handle.epoch, place.seq, place.ts_ns).stamp(m))
 
 
-@_question
+@question
 async def _preview_task(x: Surroundings, args: r.TaskTerms, who: str, m: Measures) -> a.Quote:
     return queries.quote(x.handle.venue, x.now, m, task_of(args, who, m))
 
 
-@_question
+@question
 async def _unsold_hours(x: Surroundings, args: r.OwnOffer, who: str, m: Measures) -> a.Unsold:
     return queries.unsold(x.handle.venue, who, args.offer_id, m)
 
 
-@_question
+@question
 async def _account(x: Surroundings, _: r.OwnMoney, who: str, m: Measures) -> d.Account:
     return queries.account_answer(x.handle.venue, who, x.handle.seq, m)
 
 
-@_question
+@question
 async def _holds(x: Surroundings, _: r.OwnMoney, who: str, m: Measures) -> d.Holds:
     return queries.holds(x.handle.venue, who, m)
 
 
-@_question
+@question
 async def _accounts(x: Surroundings, args: r.Paged, _: str, m: Measures) -> d.AccountPage:
     first = _first_key("accounts", args.cursor)
     items, following = queries.accounts(x.handle.venue, first, args.limit, x.handle.seq, m)
     return d.AccountPage(items=items, next_cursor=_next("accounts", following))
 
 
-@_question
+@question
 async def _participants(x: Surroundings, args: r.Paged, _: str, __: Measures) -> o.ParticipantPage:
     items, last = queries.participants(x.handle.venue, _first_key("participants", args.cursor), args.limit)
     return o.ParticipantPage(items=items, next_cursor=_next("participants", last))
 
 
-@_question
+@question
 async def _sites(x: Surroundings, args: ro.SiteList, who: str, m: Measures) -> o.SitePage:
     items, last = queries.sites(x.handle.venue, who, _first_key("sites", args.cursor), args.limit, m)
     return o.SitePage(items=items, next_cursor=_next("sites", last))
 
 
-@_question
+@question
 async def _dispatches(x: Surroundings, args: rd.DispatchList, who: str, m: Measures) -> d.DispatchPage:
     items, last = queries.dispatches(x.handle.venue, who, _first_key("dispatches", args.cursor), args.limit, m)
     return d.DispatchPage(items=items, next_cursor=_next("dispatches", last))
@@ -251,7 +266,7 @@ async def _state(x: Surroundings, _: r.Nothing) -> o.State:
     return queries.state(x.handle.venue, x.handle.seq)
 
 
-@_question
+@question
 async def _due(x: Surroundings, args: ro.Settlement, _: str, m: Measures) -> o.DueList:
     return queries.due(x.handle.venue, args.period_start, m)
 
@@ -272,17 +287,17 @@ def _next(operation: str, key: int) -> str | None:
 # --- the past ---
 
 
-@_question
+@question
 async def _trades(x: Surroundings, args: r.Trades, _: str, m: Measures) -> a.TradePage:
     return await x.read(past.trade_page, args, m)
 
 
-@_question
+@question
 async def _prices(x: Surroundings, args: r.Prices, _: str, m: Measures) -> a.PricePage:
     return await x.read(past.price_page, args, m)
 
 
-@_question
+@question
 async def _candles(x: Surroundings, args: r.Candles, _: str, m: Measures) -> p.CandlePage:
     subject = price_view.subject_of(args)
     family = subject.family or subject.instrument.rpartition("/")[0]
@@ -296,7 +311,7 @@ async def _candles(x: Surroundings, args: r.Candles, _: str, m: Measures) -> p.C
     return await x.read(price_view.candle_page, args, subject, x.handle.now_ns, m)
 
 
-@_question
+@question
 async def _indices(x: Surroundings, args: r.Indices, _: str, m: Measures) -> p.IndexPage:
     _check_place(x, args.chip or "", args.region or "")
     chips = x.handle.venue.state.catalogue.chips.items()
@@ -312,29 +327,29 @@ def _check_place(x: Surroundings, chip: str, region: str) -> None:
         raise DoorError(DoorReason.NOT_FOUND, f"region {region[:80]!r} is not in the catalogue", field="region")
 
 
-@_question
+@question
 async def _tasks(x: Surroundings, args: r.TaskList, who: str, m: Measures) -> a.TaskPage:
     return await x.read(past.task_page, who or None, args, m)
 
 
-@_question
+@question
 async def _task(x: Surroundings, args: r.OwnTask, who: str, m: Measures) -> a.Task:
     row = await x.read(lambda history: history.task(who, args.client_order_id))
     return past.task_answer(_found(row), m, is_whole=True)
 
 
-@_question
+@question
 async def _orders(x: Surroundings, args: r.OrderList, who: str, m: Measures) -> a.OrderPage:
     return await x.read(past.order_page, who or None, args, m)
 
 
-@_question
+@question
 async def _order(x: Surroundings, args: r.OwnOrder, who: str, m: Measures) -> a.Order:
     row = await x.read(lambda history: history.order(who, args.client_order_id))
     return past.order_answer(_found(row), m)
 
 
-@_question
+@question
 async def _offers(x: Surroundings, args: r.OfferList, who: str, m: Measures) -> a.OfferPage:
     rows = await x.read(past.offer_rows, who or None, args)
     still_open = partial(queries.open_lot_periods, x.handle.venue)
@@ -344,33 +359,24 @@ async def _offers(x: Surroundings, args: r.OfferList, who: str, m: Measures) -> 
     return a.OfferPage(items=items, next_cursor=past.next_cursor("offers", rows, args.limit, 1))
 
 
-@_question
+@question
 async def _obligations(x: Surroundings, args: r.ObligationList, who: str, m: Measures) -> d.ObligationPage:
     return await x.read(past.obligation_page, who or None, args, m, x.handle.now_ns)
 
 
-@_question
+@question
 async def _leases(x: Surroundings, args: r.LeaseList, who: str, m: Measures) -> d.LeasePage:
     return await x.read(past.lease_page, who or None, args, m, x.handle.now_ns)
 
 
-@_question
-async def _statement(x: Surroundings, args: r.StatementOf, who: str, m: Measures) -> d.Statement:
-    queries.account_answer(x.handle.venue, who, 0, m)  # NOT_FOUND for who is not there
-    window = past.day_window(args.day, m.settings.time_zone)
-    is_final = window.to_ns <= x.handle.now_ns  # asked before the tables are: what they have later may be of the day still
-    tariffs = {tariff.version: tariff for tariff in x.handle.venue.state.tariffs}
-    return await x.read(past.statement_of_day, who, args, window, is_final, tariffs, m, x.statement_lines)
-
-
-@_question
+@question
 async def _certificates(x: Surroundings, args: g.CertificateList, who: str, m: Measures) -> ag.CertificatePage:
     after = text_of("certificates", args.cursor)
     items, last = queries.certificates(x.handle.venue, who, after, args.limit, m)
     return ag.CertificatePage(items=items, next_cursor=text_cursor_of("certificates", last) if last else None)
 
 
-@_question
+@question
 async def _green_share(x: Surroundings, args: g.GreenShareOf, who: str, m: Measures) -> ag.GreenSharePage:
     window = past.day_window(args.day, m.settings.time_zone)
     is_final = queries.is_settled(x.handle.venue, window.to_ns)

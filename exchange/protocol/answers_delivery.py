@@ -180,6 +180,10 @@ class StatementLine(Answer, frozen=True, kw_only=True):
     reference: str
     obligation_id: int
     instrument: str
+    line_id: str  # leads to trade, readings and fix: the operation statement_line
+    ts_ns: str
+    kind: str  # of the move, as the ledger calls it
+    trade_id: str  # "" where no trade is behind it
 
 
 class Statement(Answer, frozen=True, kw_only=True):
@@ -191,3 +195,6 @@ class Statement(Answer, frozen=True, kw_only=True):
     opening: Purses
     lines: tuple[StatementLine, ...]
     closing: Purses
+    hash: str  # "" while the day is not over, and for a day without a move
+    previous_hash: str  # of the last day with a move before; "" for the first
+    confirmed: str | None  # when the participant confirmed it

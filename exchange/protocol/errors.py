@@ -44,6 +44,8 @@ class DoorReason(IntEnum):
     VALID_UNTIL_TOO_FAR = 27
     REFUSED = 28
     BAD_SIGNATURE = 29
+    FEED_ONLY = 30
+    SESSION_TAKEN = 31
 
 
 class DoorRule(NamedTuple):
@@ -106,6 +108,12 @@ DOOR_RULES: dict[DoorReason, DoorRule] = {
     ),
     DoorReason.BAD_SIGNATURE: DoorRule(
         400, False, True, "the signature is not that of the site's meter", "sign the text named with the key of set_meter"
+    ),
+    DoorReason.SESSION_TAKEN: DoorRule(
+        409, False, True, "another connection has logged in under the name of this session", "use a name for each connection"
+    ),
+    DoorReason.FEED_ONLY: DoorRule(
+        421, False, True, "this address serves market data only", "send it to the main address, which the detail names"
     ),
 }  # fmt: skip
 

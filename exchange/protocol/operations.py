@@ -7,14 +7,19 @@ from typing import Any, NamedTuple
 
 from exchange.protocol import answers as a
 from exchange.protocol import answers_delivery as d
+from exchange.protocol import answers_entry as ae
+from exchange.protocol import answers_feed as af
 from exchange.protocol import answers_green as ag
 from exchange.protocol import answers_operator as o
 from exchange.protocol import answers_prices as p
+from exchange.protocol import answers_statements as st
 from exchange.protocol import requests as r
 from exchange.protocol import requests_delivery as rd
+from exchange.protocol import requests_entry as re
 from exchange.protocol import requests_green as g
 from exchange.protocol import requests_operator as ro
 from exchange.protocol import requests_settlement as rs
+from exchange.protocol import requests_statements as q
 
 SCOPES = ("read", "trade", "provide", "operate")
 OPEN = ""  # scope of what needs no key
@@ -50,6 +55,7 @@ _OPERATIONS = (
     _get("health", "/v1/health", OPEN, r.Nothing, a.Health, "Whether the exchange takes commands."),
     _get("limits", "/v1/limits", OPEN, r.Nothing, o.Limits, "Every limit of the doors."),
     _get("errors", "/v1/errors", OPEN, r.Nothing, o.Errors, "Every code that can be answered."),
+    _get("feed", "/v1/feed", "read", r.Nothing, af.FeedAddresses, "Addresses that serve market data beside this one."),
     # the market
     _get("venue", "/v1/venue", "read", r.Nothing, a.Venue, "Measures, clock and fees of the venue."),
     _get("catalogue", "/v1/catalogue", "read", r.Nothing, a.Catalogue, "Chips, regions, reach and links."),
@@ -74,6 +80,11 @@ _OPERATIONS = (
     _do("place_order", "POST", "/v1/orders", "trade", r.OrderTerms, "A plain bid in one book."),
     _do("amend_order", "PATCH", "/v1/orders/{client_order_id}", "trade", r.OrderChange, "New price and total size."),
     _do("cancel_order", "DELETE", "/v1/orders/{client_order_id}", "trade", r.OwnOrder, "Takes an order out of its book."),
+    Operation("place_orders", "POST", "/v1/orders/batch", "trade", re.PlaceOrders, ae.BatchAnswer,
+              "Plain bids, each for itself.", owner="own"),
+    Operation("cancel_orders", "POST", "/v1/orders/cancel", "trade", re.CancelOrders, ae.BatchAnswer,
+              "Takes orders out of their books, each for itself.", owner="own"),
+    _do("cancel_after", "POST", "/v1/orders/cancel-after", "trade", re.CancelAfter, "Cancels all orders unless said anew."),
     _get("order", "/v1/orders/{client_order_id}", "read", r.OwnOrder, a.Order, "One order.", "own"),
     _get("orders", "/v1/orders", "read", r.OrderList, a.OrderPage, "Orders, newest first.", "own"),
     # offers
@@ -101,10 +112,18 @@ _OPERATIONS = (
     _get("account", "/v1/account", "read", r.OwnMoney, d.Account, "Purses.", "own"),
     _get("holds", "/v1/account/holds", "read", r.OwnMoney, d.Holds, "What is held, and for what.", "own"),
     _get("statement", "/v1/statements/{day}", "read", r.StatementOf, d.Statement, "A day: opening, lines, closing.", "own"),
+    _get("statement_days", "/v1/statements", "read", q.StatementDaysOf, st.StatementDays, "Days over, with hashes.", "own"),
+    _get("statement_file", "/v1/statements/{day}/{format}", "read", q.StatementFileOf, st.StatementFile,
+         "The statement of a day as a file.", "own"),
+    _get("statement_line", "/v1/statements/{day}/lines/{line_id}", "read", q.StatementLineOf, st.LineDetail,
+         "Trade, readings and fix behind a line.", "own"),
+    Operation("confirm_statement", "POST", "/v1/confirmations/{day}", "read", q.StatementConfirmed, st.StatementDay,
+              "The participant confirms a day by its hash.", owner="own"),
     _do("post_bond", "POST", "/v1/bonds", "provide", r.BondTerms, "Free cash becomes standing security.", key=True),
     _do("deposit", "POST", "/v1/deposits", "operate", r.MoneyMove, "Money comes in.", key=True),
     _do("withdraw", "POST", "/v1/withdrawals", "operate", r.MoneyMove, "Money goes out.", key=True),
     # the operator
+    _get("confirmations", "/v1/confirmations", "operate", r.Paged, st.StatementDays, "Confirmed days of everybody."),
     _get("accounts", "/v1/accounts", "operate", r.Paged, d.AccountPage, "Purses of everybody."),
     _get("participants", "/v1/participants", "operate", r.Paged, o.ParticipantPage, "Participants."),
     _do("add_participant", "POST", "/v1/participants", "operate", ro.ParticipantTerms, "A new participant.", owner=""),
@@ -143,6 +162,7 @@ OPERATIONS = {operation.name: operation for operation in _OPERATIONS}
 OTHER_ROUTES = {
     ("GET", "/metrics"): "operate",
     ("GET", "/openapi.json"): OPEN,
+    ("GET", "/asyncapi.json"): OPEN,
     ("GET", "/docs"): OPEN,
     ("GET", "/docs/{file}"): OPEN,
     ("GET", "/v1/reports/{report_id}/files/{file}"): "operate",
@@ -150,4 +170,4 @@ OTHER_ROUTES = {
 }
 
 # What the socket knows beside OPERATIONS: session operations and their scope.
-SESSION_OPERATIONS = {"login": OPEN, "subscribe": "read", "unsubscribe": "read", "ping": OPEN}
+SESSION_OPERATIONS = {"login": OPEN, "subscribe": "read", "unsubscribe": "read", "ping": OPEN, "fate": OPEN}

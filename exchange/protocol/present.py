@@ -64,8 +64,24 @@ def private_events_of(
     parties: Parties | None = None,
 ) -> tuple[p.PrivateEvent, ...]:  # fmt: skip
     """One participant's view; () where nothing of it is his."""
-    views = private_events(seq, ts_ns, command, events, measures, parties=parties, only=(participant,))
-    return views.get(participant, ())
+    mine: list[p.PrivateEvent] = []
+    ts, ns = time_text(ts_ns), str(ts_ns)
+    around: _Around | None = None
+    for event in events:
+        kind = type(event)
+        if kind is e.Moved and event.from_account == event.to_account:  # these two come with every order
+            if event.from_account == participant:
+                mine.append(_own_move(event, len(mine), seq, ts, ns))
+        elif kind is e.OrderChanged:
+            if event.participant == participant:
+                mine.append(_order_update(event, len(mine), seq, ts, ns, measures))
+        elif (shown := _SHOWN.get(kind)) is not None:
+            around = around or _Around(seq, command, measures, parties)
+            for who, make in shown(event, around):
+                if who == participant:
+                    mine.append(make(who, len(mine), {"seq": seq, "ts": ts, "ts_ns": ns}))
+            around.trades += kind is e.Traded
+    return tuple(mine)
 
 
 def public_trades(seq: int, ts_ns: int, events: Sequence[Any], measures: Measures) -> tuple[Trade, ...]:
@@ -88,19 +104,21 @@ def ack(
 ) -> Ack:  # fmt: skip
     """The answer to a command as `participant` may see it; "" = the operator, who sees all views, one after the other."""
     first = events[0] if events else None
-    stamp: dict[str, Any] = {"seq": seq, "epoch": epoch, "ts": time_text(ts_ns), "ts_ns": str(ts_ns), "replayed": replayed}
+    ts, ns = time_text(ts_ns), str(ts_ns)
     if type(first) is e.Refused:
         is_denied = first.reason in DENIED or first.code // 100 == _DENIED_STAGE
         return Ack(
-            **stamp, status="DENIED" if is_denied else "REJECTED", code=first.code, reason=first.reason,
-            message=first.message, hint=first.hint,
+            seq=seq, epoch=epoch, ts=ts, ts_ns=ns, replayed=replayed, status="DENIED" if is_denied else "REJECTED",
+            code=first.code, reason=first.reason, message=first.message, hint=first.hint,
         )  # fmt: skip
     status, why = _STATUS.get(type(command), _accepted)(command, events)
     if participant:
         mine = private_events_of(participant, seq, ts_ns, command, events, measures, parties)
+        if why is e.NOT_EXPLAINED:
+            return Ack(seq=seq, epoch=epoch, ts=ts, ts_ns=ns, replayed=replayed, status=status, events=mine)
     elif isinstance(command, FOR_ALL):
         update = p.SettingUpdate(
-            participant="", seq=seq, index=0, ts=stamp["ts"], ts_ns=stamp["ts_ns"],
+            participant="", seq=seq, index=0, ts=ts, ts_ns=ns,
             command=type(command).__name__, reference=_reference_for_all(events),
         )  # fmt: skip
         mine = (update,)
@@ -109,7 +127,10 @@ def ack(
         mine = tuple(view for who in views for view in views[who])
     code = wire_code(TaskReason[why.reason]) if why.reason in TaskReason.__members__ else 0
     hint = next((f"{x.dimension}: {x.change}" for x in why.relaxations if x.dimension == why.binding), "")
-    return Ack(**stamp, status=status, code=code, reason=why.reason, hint=hint, events=mine)
+    return Ack(
+        seq=seq, epoch=epoch, ts=ts, ts_ns=ns, replayed=replayed, status=status, code=code, reason=why.reason, hint=hint,
+        events=mine,
+    )  # fmt: skip
 
 
 def replayed_at(events: Sequence[Any]) -> int:
@@ -218,13 +239,19 @@ def _acknowledged(event: e.Acknowledged, x: _Around) -> Views:
         participant=who, index=n, **at, command=event.command, reference=event.reference)),)  # fmt: skip
 
 
+def _own_move(event: e.Moved, n: int, seq: int, ts: str, ts_ns: str) -> p.MoneyUpdate:
+    """From one purse to another of the same participant."""
+    return p.MoneyUpdate(
+        participant=event.from_account, seq=seq, index=n, ts=ts, ts_ns=ts_ns, amount=yuan(event.amount_micro),
+        from_bucket=event.from_bucket, to_bucket=event.to_bucket, counterparty="", kind=event.kind, reference=event.reference,
+    )  # fmt: skip
+
+
 def _moved(event: e.Moved, x: _Around) -> Views:
     source, target = event.from_account, event.to_account
-    amount = yuan(event.amount_micro)
     if source == target:
-        return ((source, lambda who, n, at: p.MoneyUpdate(
-            participant=who, index=n, **at, amount=amount, from_bucket=event.from_bucket, to_bucket=event.to_bucket,
-            counterparty="", kind=event.kind, reference=event.reference)),)  # fmt: skip
+        return ((source, lambda _, n, at: _own_move(event, n, **at)),)
+    amount = yuan(event.amount_micro)
 
     def paid(who: str, n: int, at: dict[str, Any]) -> p.PrivateEvent:
         return p.MoneyUpdate(
@@ -276,11 +303,16 @@ def _offer_ended(event: e.OfferEnded, x: _Around) -> Views:
         reason=event.reason)),)  # fmt: skip
 
 
+def _order_update(event: e.OrderChanged, n: int, seq: int, ts: str, ts_ns: str, measures: Measures) -> p.OrderUpdate:
+    return p.OrderUpdate(
+        participant=event.participant, seq=seq, index=n, ts=ts, ts_ns=ts_ns, client_order_id=event.client_order_id,
+        status=event.status, instrument=event.instrument, price=yuan(event.price_micro),
+        leaves_cards=measures.cards_text(event.leaves_lots), reason=event.reason,
+    )  # fmt: skip
+
+
 def _order_changed(event: e.OrderChanged, x: _Around) -> Views:
-    return ((event.participant, lambda who, n, at: p.OrderUpdate(
-        participant=who, index=n, **at, client_order_id=event.client_order_id, status=event.status,
-        instrument=event.instrument, price=yuan(event.price_micro),
-        leaves_cards=x.measures.cards_text(event.leaves_lots), reason=event.reason)),)  # fmt: skip
+    return ((event.participant, lambda _, n, at: _order_update(event, n, **at, measures=x.measures)),)
 
 
 def relaxed(why: e.Explanation) -> tuple[p.Relaxed, ...]:

@@ -16,10 +16,14 @@ from exchange.protocol.requests import Body
 
 RequestId = Annotated[int, Meta(gt=-(2**53), lt=2**53)] | Annotated[str, Meta(max_length=64)]
 
-CHANNELS = ("instruments", "top", "depth", "trades", "prices", "curve", "lane", "demand", "user", "heartbeat")
-NAMED = frozenset(("top", "depth", "trades", "prices", "curve", "lane"))  # channels that are about something
-# A late reader of these gets the newest state instead of every step.
-CONFLATED = frozenset(("top", "depth", "instruments", "prices", "curve", "lane", "demand", "heartbeat"))
+CHANNELS = (
+    "instruments", "status", "top", "depth", "depth10", "depth50", "orders", "trades", "candles", "prices", "curve", "lane",
+    "demand", "user", "heartbeat",
+)  # fmt: skip
+NAMED = frozenset(CHANNELS) - {"instruments", "demand", "user", "heartbeat"}  # channels that are about something
+CONFLATED = frozenset(CHANNELS) - {"trades", "user"}  # a late reader gets the newest state instead of every step
+WILD = frozenset(("status", "top", "depth", "depth10", "depth50", "orders", "candles"))  # FAMILY/*: one of each instrument
+OPEN, HALTED, CLOSED = "open", "halted", "closed"  # states of an instrument
 
 CLOSE_NORMAL = 1000
 CLOSE_TOO_LARGE = 1009
@@ -28,6 +32,7 @@ CLOSE_GOING_AWAY = 1012  # restart: come back
 CLOSE_BAD_FRAME = 4400
 CLOSE_NOT_LOGGED_IN = 4401
 CLOSE_LAGGED = 4408
+CLOSE_SESSION_TAKEN = 4409
 CLOSE_TOO_MANY = 4429
 
 
@@ -39,12 +44,24 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     args: msgspec.Raw = msgspec.Raw(b"{}")
     idempotency_key: str | None = None
     valid_until: Time | None = None
+    n: int | None = None  # of a command in a session that has a name: 1, 2, 3, …
 
 
 class Login(Body, frozen=True, kw_only=True):
-    """The first frame on a socket."""
+    """The first frame on a socket. session: a name under which commands may be numbered, over many connections.
+
+    cancel_on_disconnect: when this connection ends, however it does, the orders placed over it are canceled.
+    """
 
     key: str
+    session: Id | None = None
+    cancel_on_disconnect: bool = False
+
+
+class FateOf(Body, frozen=True, kw_only=True):
+    """What became of the numbered commands of this session, from from_n on; a page at a time."""
+
+    from_n: int
 
 
 class Subscribe(Body, frozen=True, kw_only=True):
@@ -95,6 +112,35 @@ class Welcome(Struct, frozen=True, kw_only=True):
     ts_ns: str
     heartbeat_s: int
     limits: dict[str, int]
+    last_n: int | None = None  # of a session with a name: the highest number that was used
+
+
+class FateItem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one command, or of one entry of a batch: seq and status of its ack, or the reason of its error."""
+
+    seq: int = 0
+    status: str = ""
+    reason: str = ""
+
+
+class Fate(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of a number: pending, answered (seq and status of the ack), refused (reason: not executed) or unknown."""
+
+    n: int
+    op: str
+    state: str
+    seq: int = 0
+    status: str = ""
+    reason: str = ""
+    items: tuple[FateItem, ...] = ()  # of a batch
+
+
+class Fates(Struct, frozen=True, kw_only=True):
+    """The result of fate: those from first_n on are still known; ask again from where the items end."""
+
+    last_n: int
+    first_n: int
+    items: tuple[Fate, ...]
 
 
 class Subscribed(Struct, frozen=True, kw_only=True):
@@ -105,6 +151,15 @@ class Subscribed(Struct, frozen=True, kw_only=True):
     epoch: int
     seq: int
     is_resumed: bool
+
+
+class SubscribedAll(Struct, frozen=True, kw_only=True):
+    """The result of subscribe and unsubscribe for FAMILY/*: so many subscriptions were made, or ended."""
+
+    channel: str
+    instrument: str
+    epoch: int
+    count: int
 
 
 class Snapshot(Struct, frozen=True, kw_only=True, tag_field="type", tag="snapshot"):
@@ -152,6 +207,14 @@ class Lagged(Struct, frozen=True, kw_only=True, tag_field="type", tag="lagged"):
     to_seq: int
 
 
+class ServerShutdown(Struct, frozen=True, kw_only=True, tag_field="type", tag="server_shutdown"):
+    """The server goes down; the socket is closed next. reconnect_after_ms: another time for each client; to null: here."""
+
+    at_ns: str
+    reconnect_to: str | None
+    reconnect_after_ms: int
+
+
 class Pong(Struct, frozen=True, kw_only=True):
     """The result of ping: the venue's time and the server's clock."""
 
@@ -169,10 +232,37 @@ class Closed(Struct, frozen=True, kw_only=True, tag_field="type", tag="closed"):
 
 
 class DepthData(Struct, frozen=True, kw_only=True):
-    """Levels (price, cards), best first in a snapshot; cards "0" removes a level in a delta."""
+    """Levels (price, cards), best first in a snapshot; cards "0" removes a level in a delta. checksum: of the book after it."""
 
     bids: tuple[tuple[str, str], ...]
     asks: tuple[tuple[str, str], ...]
+    checksum: int
+
+
+class OrdersData(Struct, frozen=True, kw_only=True):
+    """Orders (order_ref, price, cards), in priority in a snapshot. In a delta the rows of a side are taken in their order:
+    cards "0" removes, a known ref keeps its place, a new one joins the tail of its price."""
+
+    bids: tuple[tuple[str, str, str], ...]
+    asks: tuple[tuple[str, str, str], ...]
+    checksum: int
+
+
+class StatusData(Struct, frozen=True, kw_only=True):
+    """How one instrument trades: state open, halted or closed; reason "", GATE or FAULT; since and until (venue's time)."""
+
+    state: str
+    reason: str
+    since: str
+    until: str
+    period_start: str
+    period_end: str
+
+
+class CandlesData(Struct, frozen=True, kw_only=True):
+    """Candles (answers_prices.Candle): the one that is open and, once, the one that has ended."""
+
+    items: tuple[Any, ...]
 
 
 class TopData(Struct, frozen=True, kw_only=True):

@@ -10,9 +10,11 @@ import msgspec
 
 from exchange.domain import commands as c
 from exchange.domain import commands_delivery as cd
+from exchange.domain import commands_safety as cs
 from exchange.domain.units import NS_PER_SECOND
 from exchange.protocol import requests as r
 from exchange.protocol import requests_delivery as rd
+from exchange.protocol import requests_entry as re
 from exchange.protocol import requests_operator as ro
 from exchange.protocol import to_command_delivery as wd
 from exchange.protocol import to_command_green as wg
@@ -441,6 +443,7 @@ WAYS: dict[str, Way] = {
     "place_order": Way(c.PlaceOrder, _order_of, _order_terms),
     "amend_order": Way(c.AmendOrder, _amended, _amend_terms),
     "cancel_order": _alike(c.CancelOrder, r.OwnOrder),
+    "cancel_after": _alike(cs.CancelAfter, re.CancelAfter),
     "place_offer": Way(c.PlaceOffer, _offer_of, _offer_terms),
     "amend_offer": Way(c.AmendOffer, _offer_amended, _offer_change),
     "withdraw_offer": _alike(c.WithdrawOffer, r.OwnOffer),

@@ -1,12 +1,16 @@
-"""A load generator for the doors: frames over one socket with a window, requests over keep-alive connections."""
+"""A load generator for the doors: frames over one socket, as fast as a window allows or at a pace, and requests over HTTP."""
 
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
+
+MAX_ANSWER = 16 << 20  # bytes
+TICK_S = 0.001  # of a pace: what is due within it is sent together
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,32 +30,75 @@ class Measured:
         )
 
 
-async def over_socket(url: str, login: str | None, frames: Sequence[str], window: int, expect: str) -> Measured:
-    """Sends every frame with at most `window` unanswered; ValueError where an answer does not contain `expect`."""
-    address = urlsplit(url)
-    async with connect(f"ws://{address.netloc}{address.path}", compression=None, max_queue=None) as socket:
-        if login is not None:
-            await socket.send(login)
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Where frames are sent, and what each answer must hold: `expect`, at least so many times."""
+
+    url: str
+    login: str | None
+    expect: bytes
+    times: int = 1
+
+    def open(self) -> AbstractAsyncContextManager[ClientConnection]:
+        """The socket, not logged in."""
+        address = urlsplit(self.url)
+        return connect(f"ws://{address.netloc}{address.path}", compression=None, max_queue=None, max_size=MAX_ANSWER)
+
+    async def log_in(self, socket: ClientConnection) -> None:
+        """Sends the login, where there is one."""
+        if self.login is not None:
+            await socket.send(self.login)
             await socket.recv()
-        return await _exchange(socket, frames, window, expect)
 
-
-async def _exchange(socket: ClientConnection, frames: Sequence[str], window: int, expect: str) -> Measured:
-    sent: list[int] = []
-    waits: list[int] = []
-    started = time.perf_counter()
-    for frame in frames[:window]:
-        sent.append(time.perf_counter_ns())
-        await socket.send(frame)
-    for place in range(len(frames)):
-        answer = await socket.recv(decode=False)
-        waits.append(time.perf_counter_ns() - sent[place])
-        if expect.encode() not in answer:
+    def check(self, answer: bytes) -> None:
+        """ValueError where an answer is not as expected."""
+        if self.expect not in answer or (self.times > 1 and answer.count(self.expect) < self.times):
             raise ValueError(f"an answer is not as expected: {answer[:300]!r}")
-        if place + window < len(frames):
+
+
+async def over_socket(line: Line, frames: Sequence[str], window: int) -> Measured:
+    """Sends every frame with at most `window` unanswered."""
+    async with line.open() as socket:
+        await line.log_in(socket)
+        sent: list[int] = []
+        waits: list[int] = []
+        started = time.perf_counter()
+        for frame in frames[:window]:
             sent.append(time.perf_counter_ns())
-            await socket.send(frames[place + window])
-    return Measured.of(len(frames), time.perf_counter() - started, waits)
+            await socket.send(frame)
+        for place in range(len(frames)):
+            answer = await socket.recv(decode=False)
+            waits.append(time.perf_counter_ns() - sent[place])
+            line.check(answer)
+            if place + window < len(frames):
+                sent.append(time.perf_counter_ns())
+                await socket.send(frames[place + window])
+        return Measured.of(len(frames), time.perf_counter() - started, waits)
+
+
+async def at_pace(line: Line, frames: Sequence[str], per_s: float) -> Measured:
+    """Sends so many frames a second, answered or not; waits count from when a frame was due, not from when it was sent."""
+    async with line.open() as socket:
+        await line.log_in(socket)
+        step_ns, started_ns = 1e9 / per_s, time.perf_counter_ns()
+
+        async def send_all() -> None:
+            place = 0
+            while place < len(frames):
+                due = min(len(frames), int((time.perf_counter_ns() - started_ns) / step_ns) + 1)
+                for frame in frames[place:due]:
+                    await socket.send(frame)
+                place = max(place, due)
+                await asyncio.sleep(TICK_S)
+
+        sender = asyncio.ensure_future(send_all())
+        waits = []
+        for place in range(len(frames)):
+            answer = await socket.recv(decode=False)
+            waits.append(max(0, time.perf_counter_ns() - started_ns - int(place * step_ns)))
+            line.check(answer)
+        await sender
+        return Measured.of(len(frames), (time.perf_counter_ns() - started_ns) / 1e9, waits)
 
 
 async def over_http(url: str, path: str, key: str, bodies: Sequence[bytes], connections: int, expect: bytes) -> Measured:

@@ -14,6 +14,7 @@ from exchange.domain.events import Traded
 from exchange.domain.events_settlement import TradeAdjusted, TradeBusted
 from exchange.gateways import price_view
 from exchange.projections.board import Board
+from exchange.projections.candle_channel import candle_answer
 from exchange.projections.candles import INTERVALS, Candle, Grid, candle_of, merged
 from exchange.projections.tape import Tape, Trade, instrument_parts
 from exchange.protocol import requests as r
@@ -90,7 +91,7 @@ def _check_candles(store: Store, tape: Tape, prices: dict[int, int], sample: Sam
     for interval in INTERVALS:
         for asked, of in subjects:
             whole = drawn(tape.trades, prices, grid, interval, **of)
-            wanted = [price_view._candle(candle, interval, grid, now_ns, m) for candle in whole]
+            wanted = [candle_answer(candle, interval, grid, now_ns, m) for candle in whole]
             for limit in (1, 3, 1000):
                 found, cursor = [], None
                 while not found or cursor:

@@ -48,8 +48,9 @@ SCOPED = {
 PUBLISHED = {  # see test_price_rows, test_corrected_prices
     "tape_of_open", "candle_starts", "candles", "prints", "instrument_prints", "fixed_periods", "weighed_fixes",
 }  # fmt: skip
-UNSCOPED = PUBLISHED | {"trades", "trades_since", "fixes", "participants", "answer"}  # public, or the operator's
-BY_NAME = {"order", "task", "offer_hours", "readings", "statement", "balances", "green_use"}  # each has a test of its own below
+UNSCOPED = PUBLISHED | {"trades", "trades_since", "fixes", "participants", "answer", "due_facts"}  # public, or the operator's
+# each has a test of its own below, next_move_ns in test_statement_sheets
+BY_NAME = {"order", "task", "offer_hours", "readings", "statement", "balances", "green_use", "next_move_ns"}
 
 
 def test_every_question_is_in_one_of_the_lists():

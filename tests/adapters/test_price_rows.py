@@ -18,6 +18,7 @@ from exchange.domain.units import MICRO, NS_PER_HOUR, div_half_even
 from exchange.gateways import price_view
 from exchange.gateways.price_view import Subject
 from exchange.ports_history import Window
+from exchange.projections.candle_channel import candle_answer
 from exchange.projections.candles import INTERVALS, STORED, Candle, Candles, Grid, candle_of, merged
 from exchange.projections.indices import Codes, Indices, PublishedPrices
 from exchange.projections.tape import instrument_parts
@@ -101,7 +102,7 @@ def drawn(sample: Sample, grid: Grid, interval: str, **parts: str) -> list[Candl
 
 def shown(sample: Sample, candles: list[Candle], interval: str, m: Measures, now_ns: int) -> list[Any]:
     grid = Grid.of(sample.venue.settings)
-    return [price_view._candle(candle, interval, grid, now_ns, m) for candle in candles]
+    return [candle_answer(candle, interval, grid, now_ns, m) for candle in candles]
 
 
 def pages(history: History, asked: r.Candles, m: Measures, now_ns: int, limit: int) -> list[Any]:

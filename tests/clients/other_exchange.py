@@ -17,11 +17,22 @@ from exchange.protocol.errors import DoorError, DoorReason
 BOOK = "A910B/gansu-qingyang/L10/grid/20261124T08"
 
 
-class OtherExchange:
-    """One book that stays as it is. `queued`: what its heartbeats say; without them: `has_heartbeat` False."""
+VENUE: dict[str, Any] = {
+    "name": "Other", "time_zone": "Asia/Shanghai", "period_min": 60, "gate_min": 5, "horizon_periods": 168, "tick": "0.01",
+    "lot": "1", "unit": "yuan per card-hour", "release_min": 0, "dispute_min": 0, "clock": "manual", "speed": "1", "epoch": 1,
+    "seq": 1, "ts": "2026-11-24T00:00:00Z", "ts_ns": "1", "families": 1, "tariff_version": 1, "fee_standard": "0.01",
+    "fee_economy": "0.01", "fee_emergency": "0.01",
+}  # fmt: skip
 
-    def __init__(self, *, has_heartbeat: bool = True) -> None:
-        self.has_heartbeat = has_heartbeat
+
+class OtherExchange:
+    """One book that stays as it is. `queued`: what its heartbeats say; without them: `has_heartbeat` False.
+
+    It goes down at the first `leaves` logins.
+    """
+
+    def __init__(self, *, has_heartbeat: bool = True, leaves: int = 0) -> None:
+        self.has_heartbeat, self.leaves = has_heartbeat, leaves
         self.queued = 0
         self.url = ""
         self.asked: list[tuple[str, str]] = []  # op and channel, in the order in which they came
@@ -32,8 +43,12 @@ class OtherExchange:
         try:
             async for text in socket:
                 request = json.loads(text)
-                channel = request["args"].get("channel", "")
+                channel = request.get("args", {}).get("channel", "")
                 self.asked.append((request["op"], channel))
+                if self.leaves and request["op"] == "login":
+                    self.leaves -= 1
+                    await say(socket, type="server_shutdown", at_ns="1", reconnect_to=None, reconnect_after_ms=200)
+                    return
                 if channel == "heartbeat" and not self.has_heartbeat:
                     no = DoorError(DoorReason.TOO_MANY_SUBSCRIPTIONS).problem()
                     error = {name: getattr(no, name) for name in no.__struct_fields__}
@@ -58,6 +73,8 @@ class OtherExchange:
             }  # fmt: skip
         if op == "ping":
             return {"ts_ns": "1", "server_ts_ns": str(time.time_ns())}
+        if op == "venue":
+            return VENUE
         return {"channel": channel, "instrument": BOOK, "epoch": 1, "seq": 4, "is_resumed": False}
 
     async def beat(self, socket: ServerConnection) -> None:

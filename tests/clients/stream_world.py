@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import threading
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any
+from zlib import crc32
+
+import msgspec
 
 from clients.book import AsyncBook
+from clients.levels import Measures
 from clients.models import Level
 from clients.subscriptions import Subscription, Subscriptions
 from exchange.protocol.stream import Delta, Heartbeat, Snapshot, Subscribed
 
 NAME = "A910B/gansu-qingyang/L10/grid/20261124T08"
+MEASURES = Measures(Decimal(1), Decimal(1))
 Truth = tuple[tuple[Level, ...], tuple[Level, ...]]
 
 
@@ -39,7 +45,7 @@ class World:
         self.subscriptions = Subscriptions(self.ask)
         self.keep_truth()
         self.others: list[AsyncBook] = []
-        self.book = AsyncBook(self, NAME)  # type: ignore[arg-type]
+        self.book = AsyncBook(self, NAME, "depth", MEASURES)  # type: ignore[arg-type]
 
     # --- the exchange ---
 
@@ -74,7 +80,7 @@ class World:
             self.send_snapshot()
             return
         bids, asks = dict(p for data in missed for p in data[0]), dict(p for data in missed for p in data[1])
-        data = {"bids": tuple(bids.items()), "asks": tuple(asks.items())}
+        data = {"bids": tuple(bids.items()), "asks": tuple(asks.items()), "checksum": self.checksum()}
         self.wire.append(
             Delta(
                 channel="depth", instrument=NAME, epoch=self.epoch, seq=self.seq, prev_seq=self.sent_seq, ts_ns="0", data=data
@@ -87,11 +93,29 @@ class World:
         data = {
             "bids": tuple((str(p), str(c)) for p, c in self.bids.items()),
             "asks": tuple((str(p), str(c)) for p, c in self.asks.items()),
+            "checksum": self.checksum(),
         }
         self.wire.append(
             Snapshot(channel="depth", instrument=NAME, epoch=self.epoch, seq=self.seq, ts_ns="0", data=data)
         )
         self.sent_seq = self.seq
+
+    def checksum(self) -> int:
+        """Of the book as it is, by the rule of the protocol's page."""
+        bids, asks = sorted(self.bids.items(), reverse=True), sorted(self.asks.items())
+        words = [f"{price}:{cards}" for pair in zip_longest(bids, asks) for price, cards in filter(None, pair)]
+        return crc32(":".join(words).encode())
+
+    def corrupt(self) -> None:
+        """A number of the next message is another one when it arrives."""
+        for place, message in enumerate(self.wire):
+            data = getattr(message, "data", None)
+            for side in ("bids", "asks"):
+                if data and data[side] and data[side][0][1] != "0":
+                    (price, cards), *rest = data[side]
+                    changed = {**data, side: ((price, str(int(cards) + 1)), *rest)}
+                    self.wire[place] = msgspec.structs.replace(message, data=changed)
+                    return
 
     def beat(self) -> None:
         """A heartbeat, behind everything that was sent."""
@@ -132,7 +156,7 @@ class World:
 
     def watch_again(self) -> None:
         """Somebody else watches the same book, on the same subscription."""
-        self.others.append(AsyncBook(self, NAME))  # type: ignore[arg-type]
+        self.others.append(AsyncBook(self, NAME, "depth", MEASURES))  # type: ignore[arg-type]
 
     def ask_anew(self, subscription: Subscription) -> None:
         subscription.chain.forget("asked anew")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from zlib import crc32
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stream_world import NAME, World
+from stream_world import MEASURES, NAME, World
 
-from clients.book import Sides
 from clients.chain import State
 from clients.errors import NotFound, StaleBook
+from clients.levels import Measures, OrderSides, Sides
 from exchange.protocol.stream import Delta, Snapshot
 
 CHANGE = st.tuples(st.just("trade"), st.booleans(), st.integers(1, 4), st.integers(0, 3), st.booleans())
 FAULT = st.sampled_from(
     [("deliver", 0), ("deliver", 0), ("deliver", 0), ("deliver", 1), ("deliver", 3), ("lose",), ("double",), ("beat",),
-     ("restart",), ("fail_over",), ("disconnect",), ("catch_up",), ("watch_again",)]
+     ("restart",), ("fail_over",), ("disconnect",), ("catch_up",), ("watch_again",), ("corrupt",)]
 )  # fmt: skip
 STEPS = st.lists(CHANGE | FAULT, max_size=60)
 
@@ -41,6 +44,8 @@ def play(world: World, step: tuple) -> None:
         world.disconnect()
     elif what == "catch_up":
         world.deliver_all()
+    elif what == "corrupt":
+        world.corrupt()
     elif what == "watch_again":
         world.watch_again()
 
@@ -150,6 +155,22 @@ def test_a_snapshot_replaces_and_never_adds() -> None:
     assert [(str(level.price), str(level.cards)) for level in sides.levels[0]] == [("3.10", "9")] and not sides.levels[1]
 
 
+SIDE = st.dictionaries(st.integers(1, 50), st.integers(1, 9), max_size=8)
+
+
+@given(st.lists(st.tuples(SIDE, SIDE), max_size=5), SIDE, SIDE)
+def test_a_snapshot_replaces_whatever_was_there(before: list[tuple[dict, dict]], bids: dict, asks: dict) -> None:
+    def told(side: dict) -> list[list[str]]:
+        return [[str(price), str(cards)] for price, cards in side.items()]
+
+    used, fresh = Sides(), Sides()
+    for some, others in before:
+        used.change({"bids": told(some), "asks": told(others)})
+    for sides in (used, fresh):
+        sides.replace({"bids": told(bids), "asks": told(asks)})
+    assert used.levels == fresh.levels and used.checksum(MEASURES) == fresh.checksum(MEASURES)
+
+
 def test_a_crossed_book_is_thrown_away_and_asked_for_anew() -> None:
     world = settled()
     before = world.asks_made
@@ -161,6 +182,39 @@ def test_a_crossed_book_is_thrown_away_and_asked_for_anew() -> None:
     assert not world.book.is_valid and world.asks_made == before + 1
     world.deliver_all()
     assert world.book.bids[0].price == 1
+
+
+def test_a_book_of_another_checksum_is_thrown_away_and_asked_for_anew_once() -> None:
+    world = settled()
+    world.watch_again()
+    before = world.asks_made
+    world.trade(True, 2, 3)
+    world.corrupt()
+    world.deliver()
+    for book in (world.book, *world.others):
+        assert book.rejected == 1
+        with pytest.raises(StaleBook, match="a new snapshot was asked for|subscribing|asked anew|missing"):
+            _ = book.bids
+    assert world.asks_made == before + 1
+    world.deliver_all()
+    assert [level.cards for level in world.book.bids] == [3, 5] and world.book.is_valid
+
+
+def test_a_price_that_is_no_tick_proves_that_the_book_is_wrong() -> None:
+    sides = Sides()
+    sides.replace({"bids": [["5.5", "1"]], "asks": []})
+    assert sides.checksum(MEASURES) is None and sides.checksum(Measures(Decimal("0.5"), Decimal(1))) is not None
+
+
+def test_orders_keep_their_place_in_line() -> None:
+    sides = OrderSides()
+    sides.replace({"bids": [["a", "5", "1"], ["b", "5", "2"], ["c", "4", "1"]], "asks": [["d", "6", "1"]]})
+    sides.change({"bids": [["a", "5", "7"], ["e", "5", "1"], ["c", "4", "0"], ["b", "4", "2"]], "asks": []})
+    assert [order.ref for order in sides.orders[0]] == ["a", "e", "b"]
+    assert [(level.price, level.cards) for level in sides.levels[0]] == [(5, 8), (4, 2)]
+    assert sides.checksum(MEASURES) == crc32(b"a:5:7:d:6:1:e:5:1:b:4:2") and not sides.is_crossed
+    sides.replace({"bids": [], "asks": []})
+    assert sides.checksum(MEASURES) == 0
 
 
 def test_an_older_snapshot_does_not_take_us_back() -> None:

@@ -16,7 +16,7 @@ from bad_wire import bad_wire
 from live_market import LiveMarket, china, instrument, live_market
 from other_exchange import BOOK, OtherExchange, other_exchange
 
-from clients import AsyncClient, Resync, StaleBook, live
+from clients import AsyncClient, ExchangeNotAvailable, Resync, StaleBook, live
 from clients.events import OrderUpdate
 
 pytestmark = pytest.mark.slow  # a live exchange, or a market day
@@ -37,9 +37,23 @@ def test_the_heartbeat_is_asked_for_before_anything_else() -> None:
         async with AsyncClient(exchange.url, "key") as cpx:
             book = await cpx.watch_book(BOOK)
             assert book.bids[0].cards == 2
-        assert exchange.asked[:4] == [("login", ""), ("subscribe", "heartbeat"), ("ping", ""), ("subscribe", "depth")]
+        asked = [each for each in exchange.asked if each != ("venue", "")]
+        assert asked[:4] == [("login", ""), ("subscribe", "heartbeat"), ("ping", ""), ("subscribe", "depth")]
 
     asyncio.run(with_other(story))
+
+
+def test_an_exchange_that_goes_down_during_the_login_is_come_back_to() -> None:
+    async def story(exchange: OtherExchange) -> None:
+        async with AsyncClient(exchange.url, "key", patience_s=0.1) as cpx:
+            with pytest.raises(ExchangeNotAvailable, match="went down during the login"):
+                await cpx.watch_book(BOOK)
+            await until(lambda: cpx._core.feed.is_live)
+            book = await cpx.watch_book(BOOK)
+            assert book.bids[0].cards == 2
+        assert [each for each in exchange.asked if each[0] == "login"] == [("login", "")] * 2
+
+    asyncio.run(with_other(story, leaves=1))
 
 
 def test_without_a_heartbeat_no_book_is_current() -> None:

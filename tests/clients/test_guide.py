@@ -32,8 +32,9 @@ def test_every_example_of_the_guide_runs(
     monkeypatch.setenv("CPX_KEY", supplied.buyer_key)
     monkeypatch.setenv("CPX_PROVIDER_KEY", supplied.seller_key)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
-    assert len(blocks) >= 8
+    assert len(blocks) >= 10
     scope: dict[str, object] = {"__name__": "guide"}
     for number, block in enumerate(blocks):
         exec(compile(block, f"sdk.md block {number}", "exec"), scope)

@@ -12,30 +12,47 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from clients import events, models, models_delivery, models_green, models_operator, models_prices
+from clients import (
+    events,
+    models,
+    models_delivery,
+    models_entry,
+    models_green,
+    models_operator,
+    models_prices,
+    models_statements,
+)
 from clients.core import ANSWERS
 from clients.errors import BadAnswer
 from clients.model import read_model
 from exchange.protocol import (
     answers,
     answers_delivery,
+    answers_entry,
+    answers_feed,
     answers_green,
     answers_operator,
     answers_prices,
+    answers_statements,
     private,
 )
+from exchange.protocol.errors import Problem
 from exchange.protocol.operations import OPERATIONS
 from exchange.protocol.requests import TaskTerms
 
-ROOMS = (models, models_delivery, models_green, models_operator, models_prices, events)
+ROOMS = (models, models_delivery, models_entry, models_green, models_operator, models_prices, models_statements, events)
 BASES = {"Answer", "Private"}
 
 
 def wire_structs() -> list[type[Struct]]:
     found = {}
-    for room in (answers, answers_delivery, answers_green, answers_operator, answers_prices, private):
+    rooms = (
+        answers, answers_delivery, answers_entry, answers_feed, answers_green,
+        answers_operator, answers_prices, answers_statements, private,
+    )  # fmt: skip
+    for room in rooms:
         for name, kind in inspect.getmembers(room, inspect.isclass):
-            if issubclass(kind, Struct) and kind is not Struct and name not in BASES and kind is not TaskTerms:
+            if issubclass(kind, Struct) and kind is not Struct and name not in BASES and kind not in (TaskTerms, Problem):
                 found[name] = kind
     return list(found.values())
 

@@ -92,7 +92,7 @@ def good_commands() -> dict[type, object]:
         cd.SetMeter("P1", "g1", "cd" * 32, 60), cd.DeclareFailure("P1", later), cd.GiveAccess("P1", lease, "ssh there"),
         cd.ReturnResult("P1", lease, 0, "done", True), cd.ProbeReading("probe", obligation, 3),
         c.DisputeReading("B1", obligation, 3), c.AnnounceOutage("P1", "g1", hour, hour + HOUR),
-        c.SetFix(instrument, 8 * YUAN, "A", "hash"), c.AllowEmergency("P1", True),
+        c.SetFix(instrument, 8 * YUAN, "A", "hash"), c.AllowEmergency("P1", True), c.CancelAfter("B1", 60),
         c.SetPowerPrices("guian", hour, (500_000, -20_000)),
         c.BuyIn(next(n for n in state.failing if state.obligations[n].client_id == "b2")),
         c.OrderCurtailment("", "g1", hour, hour + HOUR, "order 7"),

@@ -175,7 +175,7 @@ def test_a_failing_record_sink_stops_alone_and_is_reported(tmp_path):
     sequencer.add_record_sink(broken)
     sequencer.add_record_sink(lambda *event: seen.append(-event[0]))
     sequencer.submit([Deposit("a", 1), Deposit("a", 2)])
-    assert seen == [1, -1, 2, -2] and len(sequencer.problems) == 1
+    assert seen == [1, 2, -1, -2] and len(sequencer.problems) == 1
     assert "broken stopped at seq 1: OSError: full" in sequencer.problems[0]
 
 

@@ -21,7 +21,8 @@ OURS = ("matching_core", "exchange", "clients")
 NOUNS = ("matching_core.enums", "matching_core.limits", "matching_core.records")
 FLOOR_1 = (
     "exchange.domain", "exchange.protocol", "exchange.ports", "exchange.ports_history", "exchange.ports_delivery",
-    "exchange.ports_access", "exchange.ports_green", "exchange.ports_prices", "exchange.config",
+    "exchange.ports_access", "exchange.ports_green", "exchange.ports_prices", "exchange.ports_statements",
+    "exchange.config",
 )  # fmt: skip
 ALL_OF_OURS = OURS
 ANY = ("*",)
@@ -51,6 +52,7 @@ ROOMS = (
     Room("exchange.ports_access", FLOOR_1),
     Room("exchange.ports_green", FLOOR_1),
     Room("exchange.ports_prices", FLOOR_1),
+    Room("exchange.ports_statements", FLOOR_1),
     Room("exchange.config", ("matching_core", *FLOOR_1), ("pydantic", "pydantic_settings")),
     Room("exchange.data", ()),
     Room("exchange.web", ()),
@@ -59,13 +61,16 @@ ROOMS = (
     Room(
         "exchange.adapters",
         ("matching_core", *FLOOR_1, "exchange.engine", "exchange.projections"),
-        ("sqlmodel", "sqlalchemy", "highspy", "nats", "pvlib", "pandas", "numpy", "msgspec", "psycopg", "pyarrow"),
+        (
+            "sqlmodel", "sqlalchemy", "highspy", "nats", "pvlib", "pandas", "numpy", "msgspec", "psycopg", "pyarrow", "typst",
+            "xlsxwriter",
+        ),
     ),
     Room(
         "exchange.gateways",
         (
             "exchange.protocol", "exchange.projections", "exchange.ports", "exchange.ports_history", "exchange.ports_delivery",
-            "exchange.ports_prices", "exchange.ports_access",
+            "exchange.ports_prices", "exchange.ports_access", "exchange.ports_statements",
             "exchange.engine.handle", "exchange.engine.queries", "exchange.engine.market_data",
         ),
         ("msgspec", "cryptography"),
@@ -74,6 +79,7 @@ ROOMS = (
         "exchange.gateways.rest",
         (
             "exchange.protocol", "exchange.ports_access", "exchange.gateways.access", "exchange.gateways.limits",
+            "exchange.gateways.batches",
             "exchange.engine.handle", "exchange.engine.writer_stats",
         ),
         ("fastapi", "starlette", "msgspec", "prometheus_client", "uvicorn"),
@@ -82,22 +88,33 @@ ROOMS = (
         "exchange.gateways.stream",
         (
             "exchange.protocol", "exchange.ports_access", "exchange.gateways.access", "exchange.gateways.dispatch",
-            "exchange.gateways.limits", "exchange.engine.market_data", "exchange.engine.feeds",
+            "exchange.gateways.batches", "exchange.gateways.limits", "exchange.engine.market_data", "exchange.engine.feeds",
+            "exchange.engine.feed_source",
         ),
-        ("msgspec", "uvicorn"),
+        ("msgspec", "uvicorn", "websockets"),
+    ),
+    Room(
+        "exchange.workers",
+        (
+            "exchange.protocol", "exchange.ports_access", "exchange.gateways", "exchange.engine.feeds",
+            "exchange.engine.feed_source", "exchange.engine.market_data",
+        ),
+        ("msgspec", "uvicorn", "uvloop"),
     ),
     Room(
         "exchange.testing",
         ("matching_core", *FLOOR_1, "exchange.engine", "exchange.projections", "exchange.adapters"),
         # Peers and generators of the benchmarks: a bare server of the same make, a bare client.
-        ("uvicorn", "fastapi", "pydantic", "websockets"),
+        ("uvicorn", "uvloop", "fastapi", "pydantic", "websockets"),
     ),
     # What puts the parts together; replay drives app, and only cli (and app) know it.
     Room("exchange.replay", ALL_OF_OURS, ANY, not_ours=("exchange.cli",)),
     Room("exchange.server", ALL_OF_OURS, ANY, not_ours=("exchange.cli", "exchange.replay")),
     Room("exchange.app", ALL_OF_OURS, ANY, not_ours=("exchange.cli",)),
     Room("exchange.cli", ALL_OF_OURS, ANY),
-    Room("clients", ("exchange.protocol",), ("websockets", "httpx2", "msgspec", "cryptography")),
+    Room(
+        "clients", ("exchange.protocol",), ("websockets", "httpx2", "msgspec", "cryptography", "polars", "pandas", "matplotlib")
+    ),
 )
 
 PURE = ("matching_core", "exchange.domain")

@@ -62,6 +62,7 @@ commands = st.one_of(
     ),
     st.builds(c.AmendOrder, ids, ids, signed, signed),
     st.builds(c.CancelOrder, ids, ids),
+    st.builds(c.CancelAfter, ids, st.integers(0, 86_400)),
     st.builds(
         c.PlaceOffer, ids, ids, ids, ids, ids, st.sampled_from(("grid", "green")), signed, times, st.just(0) | times, money,
         st.lists(signed, max_size=4).map(tuple), lots, periods, st.booleans(), st.integers(0, 10_080), st.booleans(),

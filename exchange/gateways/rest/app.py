@@ -4,7 +4,10 @@ A request is answered in this order: path, key, budget, scope, args, operation. 
 structs of the wire; nothing is validated twice.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode
 
@@ -19,14 +22,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exchange.gateways.access import Access, Route, verify_complete
 from exchange.gateways.limits import DoorBudgets, DoorLimits
-from exchange.gateways.rest import docs_page
+from exchange.gateways.rest import asyncapi, docs_page
 from exchange.gateways.rest.door import VISIT, Door, Visit
 from exchange.gateways.rest.metrics import CONTENT_TYPE, Metrics
 from exchange.gateways.rest.openapi import document
-from exchange.gateways.rest.problems import Answer, problem
+from exchange.gateways.rest.problems import JSON, Answer, problem
 from exchange.gateways.rest.reading import Reader, one_header
 from exchange.ports_access import Principal, Reports
 from exchange.protocol import strict_json
+from exchange.protocol.answers_statements import StatementFile
 from exchange.protocol.errors import DoorError, DoorReason
 from exchange.protocol.operations import OPEN, OPERATIONS, OTHER_ROUTES, Operation
 
@@ -55,16 +59,36 @@ class _HandlerRoute(APIRoute):
 
 
 class _Doors(FastAPI):
-    """The app, with the socket beside it: what FastAPI and Starlette wrap around a route costs something at every frame."""
+    """The app, with the socket and the operations at fixed addresses beside it: what FastAPI and Starlette wrap around a
+    route costs more than most of them."""
 
     stream: ASGIApp | None = None
+    door: ASGIApp | None = None  # for what is in `fixed`
+    fixed: Mapping[tuple[str, bytes], Handler] = MappingProxyType({})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request or one socket."""
         if self.stream is not None and scope["type"] == "websocket" and scope["path"] == STREAM_PATH:
             await self.stream(scope, receive, send)
+        elif self.door is not None and scope["type"] == "http" and _fixed_address(scope) in self.fixed:
+            await self.door(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+
+def _fixed_address(scope: Scope) -> tuple[str, bytes]:
+    return scope["method"], scope.get("raw_path") or b""
+
+
+class _Fixed:
+    """An ASGI app of handlers at fixed addresses."""
+
+    def __init__(self, handlers: Mapping[tuple[str, bytes], Handler]) -> None:
+        self._handlers = handlers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._handlers[_fixed_address(scope)](Request(scope, receive))
+        await response(scope, receive, send)
 
 
 class _Socket:
@@ -75,6 +99,11 @@ class _Socket:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
+
+
+@cache
+def _policy(name: str, burst: int, rate: int) -> bytes:
+    return f'"{name}";q={burst};w={-(-burst // rate)}'.encode("ascii")
 
 
 class _Gate:
@@ -92,8 +121,7 @@ class _Gate:
         visit: Visit = request.scope[VISIT]
         room = self._budgets.room(principal, operation)
         if room is not None:
-            policy = f'"{room.name}";q={room.burst};w={-(-room.burst // room.rate)}'
-            visit.headers.append((b"ratelimit-policy", policy.encode("ascii")))
+            visit.headers.append((b"ratelimit-policy", _policy(room.name, room.burst, room.rate)))
             visit.headers.append((b"ratelimit", f'"{room.name}";r={room.left};t={room.whole_s}'.encode("ascii")))
         if refusal is not None:
             raise refusal
@@ -145,8 +173,12 @@ def build_app(
         title=TITLE, version=version, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, debug=False
     )
     gate = _Gate(access, budgets)
+    fixed: dict[tuple[str, bytes], Handler] = {}
     for operation in OPERATIONS.values():
-        _add(app, operation.method, operation.path, operation.name, _endpoint(operation, dispatcher, gate, limits))
+        handler = _endpoint(operation, dispatcher, gate, limits)
+        endpoint = _add(app, operation.method, operation.path, operation.name, handler)
+        if "{" not in operation.path:
+            fixed[operation.method, operation.path.encode("ascii")] = endpoint
     for (method, path), name, handler in _others(gate, metrics, reports, version):
         _add(app, method, path, name, handler)
     if stream is not None:
@@ -154,6 +186,7 @@ def build_app(
         app.stream = stream
     app.add_exception_handler(HTTPException, _not_routed(app, gate))
     app.add_middleware(Door, metrics=metrics, limits=limits)
+    app.fixed, app.door = fixed, Door(_Fixed(fixed), metrics, limits)
     verify_complete(routes_of(app), stream_operations if stream is not None else None)
     return app
 
@@ -170,7 +203,9 @@ def routes_of(app: FastAPI) -> list[Route]:
     return found
 
 
-def _add(app: FastAPI, method: str, path: str, name: str, handler: Handler) -> None:
+def _add(app: FastAPI, method: str, path: str, name: str, handler: Handler) -> Handler:
+    """A route; what answers at it."""
+
     async def endpoint(request: Request) -> Response:
         request.scope[VISIT].operation = name
         return await handler(request)
@@ -179,6 +214,7 @@ def _add(app: FastAPI, method: str, path: str, name: str, handler: Handler) -> N
         path, endpoint, methods=[method], name=name, operation_id=name, include_in_schema=False,
         response_model=None, route_class_override=_HandlerRoute,
     )  # fmt: skip
+    return endpoint
 
 
 def _endpoint(operation: Operation, dispatcher: Runs, gate: _Gate, limits: DoorLimits) -> Handler:
@@ -186,6 +222,7 @@ def _endpoint(operation: Operation, dispatcher: Runs, gate: _Gate, limits: DoorL
     reader = Reader(operation, limits)
     is_page = "next_cursor" in operation.answer.__struct_fields__
     is_health = operation.name == "health"
+    is_file = operation.answer is StatementFile
 
     async def handler(request: Request) -> Response:
         principal = gate.enter(request, operation)
@@ -196,10 +233,18 @@ def _endpoint(operation: Operation, dispatcher: Runs, gate: _Gate, limits: DoorL
             principal, operation, args, idempotency_key=key, valid_until=until, is_counted=True
         )  # fmt: skip
         headers = {"link": _next_link(request, answer.next_cursor)} if is_page and answer.next_cursor else None
+        if is_file and one_header(request.scope, b"accept") != JSON:
+            return _file(answer)
         status = 503 if is_health and answer.status != "ok" else 200
         return Answer(strict_json.encode(answer), status, headers)
 
     return handler
+
+
+def _file(answer: StatementFile) -> Response:
+    """The file itself; who asks for JSON gets the operation's answer."""
+    headers = {"content-disposition": f'attachment; filename="{answer.filename}"'}
+    return Answer(b64decode(answer.content_base64), 200, headers, answer.content_type)
 
 
 def _next_link(request: Request, cursor: str) -> str:
@@ -213,6 +258,7 @@ def _others(
 ) -> list[tuple[Route, str, Handler]]:
     """What is not an operation: metrics, the API's description, report files."""
     described = msgspec.json.encode(document(TITLE, version, SUMMARY))
+    socket_described = msgspec.json.encode(asyncapi.document(TITLE, version, SUMMARY))
 
     def guarded(route: Route, handler: Handler) -> Handler:
         scope = OTHER_ROUTES.get(route, "operate")  # one that is missing there stops the start, below
@@ -229,6 +275,9 @@ def _others(
 
     async def openapi(_request: Request) -> Response:
         return Answer(described)
+
+    async def asyncapi_document(_request: Request) -> Response:
+        return Answer(socket_described)
 
     async def docs(_request: Request) -> Response:
         return docs_page.page()
@@ -249,6 +298,7 @@ def _others(
     handlers: dict[Route, tuple[str, Handler]] = {
         ("GET", "/metrics"): ("metrics", metrics_text),
         ("GET", "/openapi.json"): ("openapi", openapi),
+        ("GET", "/asyncapi.json"): ("asyncapi", asyncapi_document),
         ("GET", "/docs"): ("docs", docs),
         ("GET", "/docs/{file}"): ("docs_file", docs_file),
         ("GET", "/v1/reports/{report_id}/files/{file}"): ("report_file", report_file),

@@ -19,6 +19,7 @@ PAGE = """<!doctype html>
 <link rel="stylesheet" href="/docs/swagger-ui.css">
 </head>
 <body>
+<p style="font-family: sans-serif; margin: 1em">The socket is described in <code>/asyncapi.json</code> (AsyncAPI 3).</p>
 <div id="page"></div>
 <script src="/docs/swagger-ui-bundle.js"></script>
 <script src="/docs/start.js"></script>

@@ -26,10 +26,20 @@ class Source(NamedTuple):
     read: Callable[[], int]
 
 
+class Sources(NamedTuple):
+    """The same of several parts: label, and how to read (its value, number) of each."""
+
+    name: str
+    help: str
+    kind: str
+    label: str
+    read: Callable[[], Iterable[tuple[str, int]]]
+
+
 class Metrics:
     """The registry of one exchange."""
 
-    def __init__(self, handle: Handle, stored_seq: Callable[[], int], sources: Iterable[Source] = ()) -> None:
+    def __init__(self, handle: Handle, stored_seq: Callable[[], int], sources: Iterable[Source | Sources] = ()) -> None:
         """`sources` adds what other parts count: connections and messages of the socket."""
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
@@ -60,7 +70,7 @@ class Metrics:
 class _Engine(Collector):
     """Read at each scrape from the engine's own counters, so that the market pays nothing for them."""
 
-    def __init__(self, handle: Handle, stored_seq: Callable[[], int], sources: tuple[Source, ...]) -> None:
+    def __init__(self, handle: Handle, stored_seq: Callable[[], int], sources: tuple[Source | Sources, ...]) -> None:
         self._handle, self._stored_seq, self._sources = handle, stored_seq, sources
 
     def collect(self) -> Iterator[Metric]:
@@ -81,7 +91,13 @@ class _Engine(Collector):
         yield GaugeMetricFamily("cpx_problems", "Parts beside the venue that have stopped.", len(handle.problems))
         for source in self._sources:
             family = CounterMetricFamily if source.kind == "counter" else GaugeMetricFamily
-            yield family(f"cpx_{source.name}", source.help, source.read())
+            if isinstance(source, Source):
+                yield family(f"cpx_{source.name}", source.help, source.read())
+                continue
+            labelled = family(f"cpx_{source.name}", source.help, labels=(source.label,))
+            for value, number in source.read():
+                labelled.add_metric((value,), number)
+            yield labelled
 
 
 def _durations(name: str, meaning: str, stats: WriterStats, which: str) -> HistogramMetricFamily:

@@ -4,8 +4,10 @@ from typing import Any
 
 import msgspec
 
+from exchange.gateways.batches import BATCHES
 from exchange.gateways.rest.problems import JSON, PROBLEM
 from exchange.gateways.rest.reading import WITH_BODY, path_names
+from exchange.protocol.answers_statements import FILE_TYPES, StatementFile
 from exchange.protocol.errors import DOOR_RULES, DoorReason, Problem
 from exchange.protocol.fields import MAX_ID
 from exchange.protocol.operations import OPEN, OPERATIONS, Operation
@@ -15,13 +17,13 @@ TAGS = (
     ("health limits errors", "door"),
     ("venue catalogue instruments depth lane demand trades prices", "market"),
     ("preview_task submit_task amend_task cancel_task task tasks", "tasks"),
-    ("place_order amend_order cancel_order order orders", "orders"),
+    ("place_order place_orders amend_order cancel_order cancel_orders cancel_after order orders", "orders"),
     ("place_offer amend_offer withdraw_offer unsold_hours offers", "offers"),
     (
         "leases obligations submit_reading countersign_reading dispute_reading probe_reading announce_outage declare_failure "
         "set_meter dispatches give_access return_result", "delivery",
     ),
-    ("account holds statement post_bond", "money"),
+    ("account holds statement statement_days statement_file statement_line confirm_statement post_bond", "money"),
 )
 KEY_HEADER = {
     "name": "Idempotency-Key", "in": "header",
@@ -48,9 +50,10 @@ def document(title: str, version: str, summary: str) -> dict[str, Any]:
         path = operation.path.replace(":path}", "}")
         paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, of_kind, components)
     bodies = {each.args.__name__ for each in OPERATIONS.values() if each.method in WITH_BODY and "{" not in each.path}
+    bodies |= {entry.__name__ for _, entry in BATCHES.values()}  # a batch refers to them
     for name in {each.args.__name__ for each in OPERATIONS.values()} - bodies:
         components.pop(name, None)  # these are parameters, wholly or in part, and stand where they are used
-    _simplify_tuples(components)
+    simplify_tuples(components)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -67,14 +70,14 @@ def document(title: str, version: str, summary: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _simplify_tuples(schema: Any) -> None:
+def simplify_tuples(schema: Any) -> None:
     """So many of one kind is said by `items` with a length: tools that read 3.1 stumble over `prefixItems`."""
     if isinstance(schema, dict):
         kinds = schema.get("prefixItems", [])
         if kinds and all(kind == kinds[0] for kind in kinds) and schema["minItems"] == schema["maxItems"] == len(kinds):
             schema["items"] = schema.pop("prefixItems")[0]
     for each in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
-        _simplify_tuples(each)
+        simplify_tuples(each)
 
 
 def _operation(operation: Operation, of_kind: dict[type, Any], components: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +144,10 @@ def _body(operation: Operation, of_kind: dict[type, Any], components: dict[str, 
 
 
 def _responses(operation: Operation, of_kind: dict[type, Any]) -> dict[str, Any]:
-    good = {"description": "done", "headers": _headers(operation), "content": {JSON: {"schema": of_kind[operation.answer]}}}
+    content: dict[str, Any] = {JSON: {"schema": of_kind[operation.answer]}}
+    good: dict[str, Any] = {"description": "done", "headers": _headers(operation), "content": content}
+    if operation.answer is StatementFile:
+        good["content"] |= {kind: {"schema": {"type": "string", "format": "binary"}} for kind in FILE_TYPES}
     made: dict[str, Any] = {"200": good}
     for reason, rule in DOOR_RULES.items():
         if not can_answer(operation, reason):

@@ -13,6 +13,8 @@ import msgspec
 from msgspec import inspect
 from starlette.types import Receive, Scope
 
+from exchange.gateways.batches import BATCHES
+from exchange.gateways.batches import read_body as read_batch
 from exchange.gateways.limits import DoorLimits
 from exchange.protocol import strict_json
 from exchange.protocol.errors import DoorError, DoorReason
@@ -89,6 +91,7 @@ class Reader:
     def __init__(self, operation: Operation, limits: DoorLimits) -> None:
         self._operation, self._within_s = operation, limits.body_s
         larger = {"load_catalogue": limits.catalogue_body_bytes, "place_offer": limits.offer_body_bytes}
+        larger |= dict.fromkeys(BATCHES, limits.batch_bytes)
         self.most = larger.get(operation.name, limits.body_bytes)
         self.has_body = operation.method in WITH_BODY
         self.path_fields = path_names(operation.path)
@@ -150,6 +153,8 @@ class Reader:
         data = await read_body(scope, receive, self.most, self._within_s)
         if not data and not self._has_fields:
             return self._operation.args()
+        if self._operation.name in BATCHES:
+            return read_batch(self._operation, data)
         return strict_json.decode(data, self._body_type)
 
     def _query(self, scope: Scope) -> dict[str, Any]:

@@ -1,30 +1,32 @@
-"""One client's socket: frames in, texts out. It joins the session (what may be done) and the outbox (what is to be sent).
+"""One client's socket: frames in, frames out. It joins the session (what may be done) and the outbox (what is to be sent).
 
-Two tasks a connection: one reads, one sends; a command costs no task of its own. Answers to commands go out in the order
-of the commands; answers to questions come when they are ready, and no order is promised between answers and channels.
+No task and no queue of its own: a frame is dealt with where its bytes arrive, and what waits for a client is written at
+the end of the loop's turn, all in one. Answers to commands go out in the order of the commands; answers to questions come
+when they are ready, and no order is promised between answers and channels.
 """
 
 import asyncio
 import logging
-import secrets
-from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
-from exchange.engine.market_data import MarketData
+from exchange.engine.feed_source import FeedSource, NotYet
+from exchange.gateways.batches import BATCHES
 from exchange.gateways.dispatch import Dispatcher
 from exchange.gateways.limits import DoorLimits
 from exchange.gateways.stream import session as act
+from exchange.gateways.stream.entry import OrderEntry, fault_payload
 from exchange.gateways.stream.outbox import Outbox
-from exchange.gateways.stream.session import Session, Topic, failure_text, result_text
+from exchange.gateways.stream.patterns import Patterns
+from exchange.gateways.stream.session import HEARTBEAT, Session, Topic, failure_payload, result_payload
 from exchange.ports_access import Principal
 from exchange.protocol import stream as s
 from exchange.protocol.errors import DoorError, DoorReason
 
 CUT_OFF_S = 5.0  # so long a client has to take what is left and the close frame
 MAX_QUESTIONS = 8  # of one client at the same time
-HEARTBEAT = Topic("heartbeat", "")
+WRITE_AT_ONCE = 64 * 1024  # bytes to one client before others have their turn
 
 _LOG = logging.getLogger("cpx.stream")
 
@@ -32,7 +34,7 @@ _LOG = logging.getLogger("cpx.stream")
 class Door(Protocol):
     """What a connection needs of the whole."""
 
-    market: MarketData
+    market: FeedSource
     limits: DoorLimits
     dispatcher: Dispatcher
     stats: "StreamStats"
@@ -43,6 +45,34 @@ class Door(Protocol):
 
     def server_ts_ns(self) -> int:
         """The wall clock."""
+        ...
+
+    def has_something(self, connection: "Connection") -> None:
+        """Its `flush` is to be called at the end of the loop's turn."""
+        ...
+
+    def forget(self, connection: "Connection") -> None:
+        """It has ended."""
+        ...
+
+
+class Wire(Protocol):
+    """What a connection needs of the protocol below it."""
+
+    is_paused: bool
+    is_open: bool
+    transport: Any
+
+    def close(self, code: int, reason: str) -> None:
+        """Says goodbye."""
+        ...
+
+    def go_on(self) -> None:
+        """Frames may be handed over again."""
+        ...
+
+    def allow(self, most_bytes: int) -> None:
+        """The largest message that is read from now on."""
         ...
 
 
@@ -57,191 +87,196 @@ class StreamStats:
     lagged: int = 0  # connections ended because their clients did not read
 
 
-class _Pending:
-    """A command whose answer is to come."""
-
-    __slots__ = ("id", "text")
-
-    def __init__(self, request_id: int | str) -> None:
-        self.id = request_id
-        self.text = ""
-
-
 class Connection:
     """From the accepted handshake to the end."""
 
-    def __init__(self, door: Door, session: Session, number: int, receive: Any, send: Any, cut_off: Any) -> None:
-        """receive and send: ASGI's; cut_off: ends the connection at once."""
-        self.session = session
-        self.number = number
-        self._door, self._market = door, door.market
-        self._receive, self._send, self._cut_off = receive, send, cut_off
-        self._wake, self._may_read = asyncio.Event(), asyncio.Event()
-        self._commands: deque[_Pending] = deque()
-        self._questions: set[asyncio.Task[None]] = set()
+    __slots__ = (
+        "_cut_off", "_cutting", "_door", "_is_asking", "_is_flushing", "_is_gone", "_is_held", "_loop", "_market",
+        "_patterns", "_questions", "_wire",
+        "address", "entry", "number", "outbox", "session",
+    )  # fmt: skip
+
+    def __init__(self, door: Door, session: Session, number: int, wire: Wire) -> None:
+        self.session, self.number, self.address = session, number, session.address
+        self._door, self._market, self._wire = door, door.market, wire
+        self._cut_off: Callable[[], None] = wire.transport.abort
+        self._questions: set[asyncio.Task[None]] | None = None
         self._loop = asyncio.get_running_loop()
-        self._cutting: asyncio.TimerHandle | None = None
         self._is_held = False  # no frame is read until the client has taken some of his answers
+        self._is_asking = False  # a frame waits for what another process knows, and those behind it wait as well
         self._is_gone = False  # nothing is sent any more
+        self._is_flushing = False  # `flush` is on its way
         self.outbox = Outbox(
-            door.limits, self._wake.set, self._market.snapshot_text, self._heartbeat, session.topics.discard, self._ending
+            door.limits, self._wake, self._market.snapshot_payload, self._heartbeat, session.topics.discard, self._ending
         )  # fmt: skip
+        self._patterns: Patterns | None = None
+        self.entry = OrderEntry(session, self.outbox, door.dispatcher)
+        self._cutting: asyncio.TimerHandle | None = self._loop.call_later(door.limits.login_s, self._out_of_time)
 
-    async def run(self) -> None:
-        """Until the client has gone."""
-        waiting = self._loop.call_later(self._door.limits.login_s, self._out_of_time)
-        sender = self._loop.create_task(self._send_all(), name=f"stream {self.number}")
-        try:
-            await self._receive_all()
-        except Exception:  # noqa: BLE001 - logged, and the client is told
-            _LOG.exception("stream %d failed", self.number)
-            self.close(s.CLOSE_FAULT, "INTERNAL")
-            await sender
-        finally:
-            waiting.cancel()
-            if self._cutting is not None:
-                self._cutting.cancel()
-            self._door.stats.lagged += self.outbox.has_lagged
-            self.outbox.close(s.CLOSE_NORMAL, "")
-            for task in (sender, *self._questions):
-                task.cancel()
-            await asyncio.gather(sender, *self._questions, return_exceptions=True)
-
-    def close(self, code: int, reason: str, text: str = "") -> None:
+    def close(self, code: int, reason: str, payload: bytes = b"") -> None:
         """Ends the connection from our side, once what waits is sent; cut off where it is not taken in time."""
-        if self.outbox.end is None and text:
-            self.outbox.put(text)
+        if self.outbox.end is None and payload:
+            self.outbox.put(payload)
         self.outbox.close(code, reason)
 
     def _ending(self) -> None:
         """The outbox takes nothing more: what is left must be taken in time."""
-        self._may_read.set()
+        self._stop_timer()
         self._cutting = self._loop.call_later(CUT_OFF_S, self._cut)
+        self._release()
 
     def _cut(self) -> None:
         """Ends it now, whoever waits for whatever."""
-        self._is_gone = True
         self._cut_off()
-        self._wake.set()
-        self._may_read.set()
+
+    def _stop_timer(self) -> None:
+        if self._cutting is not None:
+            self._cutting.cancel()
+            self._cutting = None
 
     def beat(self) -> None:
         """Once a second."""
         self.outbox.check_reader()
         end = self.session.check_key()
         if end is not None:
-            self.close(end.code, end.reason, end.text)
+            self.close(end.code, end.reason, end.payload)
         self.outbox.beat()
 
-    # --- in ---
+    def _out_of_time(self) -> None:
+        self._cutting = None
+        end = self.session.out_of_time()
+        if end is not None:
+            self.close(end.code, end.reason, end.payload)
 
-    async def _receive_all(self) -> None:
-        while True:
-            message = await self._receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            if self.outbox.end is not None or self._is_gone:
-                continue  # what comes after our last word is not read
-            frame = message.get("text")
-            self._do(self.session.receive(message["bytes"] if frame is None else frame, self._door.now_ns()))
-            while not self._is_free() and self.outbox.end is None and not self._is_gone:
-                self._is_held = True
-                self._may_read.clear()
-                await self._may_read.wait()
-                self._is_held = False
+    # --- told by the protocol ---
+
+    def on_frame(self, fmt: int, payload: bytes) -> bool:
+        """A frame has come; False where no more may come for now."""
+        if self.outbox.end is not None or self._is_gone:
+            return True  # what comes after our last word is not read
+        try:
+            action = self.session.take(fmt, payload, self._door.now_ns())
+            self.outbox.fmt = self.session.fmt
+            self._do(action)
+        except NotYet as wait:
+            wait.ready.add_done_callback(lambda _: self._again(fmt, payload))
+            self._is_held = self._is_asking = True
+            return False
+        except Exception:  # noqa: BLE001 - logged, and the client is told
+            _LOG.exception("stream %d failed", self.number)
+            self.close(s.CLOSE_FAULT, "INTERNAL")
+        if self._is_free() or self.outbox.end is not None:
+            return True
+        self._is_held = True
+        return False
+
+    def _again(self, fmt: int, payload: bytes) -> None:
+        """What a frame waited for is here."""
+        self._is_held = self._is_asking = False
+        if not self._is_gone and self.on_frame(fmt, payload):
+            self._wire.go_on()
+
+    def on_writable(self) -> None:
+        """The client has taken what was written."""
+        self._wake()
+
+    def on_lost(self) -> None:
+        """The connection is gone, whoever ended it."""
+        if self._is_gone:
+            return
+        self._is_gone = True
+        self._stop_timer()
+        self._door.stats.lagged += self.outbox.has_lagged
+        self.outbox.close(s.CLOSE_NORMAL, "")
+        self._stop_timer()
+        for task in self._questions or ():
+            task.cancel()
+        if self.session.ledger is not None:
+            self.session.ledger.release(self._taken)
+        if self._patterns is not None:
+            self._patterns.end()
+        self._door.forget(self)
+        self.entry.on_lost()
 
     def _is_free(self) -> bool:
-        return self.outbox.may_read and len(self._questions) < MAX_QUESTIONS
+        return self.outbox.may_read and (self._questions is None or len(self._questions) < MAX_QUESTIONS)
+
+    def _release(self) -> None:
+        """Frames are read again, where that was all that stood in the way."""
+        if self._is_held and not self._is_asking and (self._is_free() or self.outbox.end is not None):
+            self._is_held = False
+            self._wire.go_on()
 
     def _do(self, action: act.Action) -> None:
         kind = type(action)
         if kind is act.Call:
-            self._call(action)  # type: ignore[arg-type]
+            call: act.Call = action  # type: ignore[assignment]
+            if call.operation.is_command or call.operation.name in BATCHES:
+                self.entry.call(call)
+            else:
+                self._ask_later(call)
         elif kind is act.Reply:
-            self.outbox.put(action.text)  # type: ignore[union-attr]
+            self.outbox.put(action.payload)  # type: ignore[union-attr]
         elif isinstance(action, act.End):
-            self.close(action.code, action.reason, action.text)
+            self.close(action.code, action.reason, action.payload)
         elif isinstance(action, act.Watch):
             self._watch(action)
         elif isinstance(action, act.Unwatch):
             self._unwatch(action)
+        elif isinstance(action, act.WatchAll):
+            self._watch_all(action)
         elif isinstance(action, act.Ping):
-            pong = s.Pong(ts_ns=str(self._market.now_ns), server_ts_ns=str(self._door.server_ts_ns()))
-            self.outbox.put(result_text(action.id, pong))
+            self._answer(action.id, s.Pong(ts_ns=str(self._market.now_ns), server_ts_ns=str(self._door.server_ts_ns())))
+        elif isinstance(action, act.Tell):
+            self._answer(action.id, action.result)
         elif isinstance(action, act.LogIn):
-            welcome = self.session.greeting(self.number, self._market.epoch, self._market.now_ns)
-            self.outbox.put(result_text(action.id, welcome))
+            self._stop_timer()
+            self._take_over()
+            self._wire.allow(max(self._door.limits.frame_bytes, self._door.limits.batch_bytes))
+            self._answer(action.id, self.session.greeting(self.number, self._market.epoch, self._market.now_ns))
 
-    def _out_of_time(self) -> None:
-        end = self.session.out_of_time()
-        if end is not None:
-            self.close(end.code, end.reason, end.text)
+    def _take_over(self) -> None:
+        """The session of this name is this connection's now; one that still has it is ended."""
+        if self.session.ledger is not None:
+            self.session.ledger.hold(self._taken)
 
-    # --- operations ---
+    def _taken(self) -> None:
+        no = DoorError(DoorReason.SESSION_TAKEN)
+        self.close(s.CLOSE_SESSION_TAKEN, no.reason.name, failure_payload(self.session.fmt, None, no))
 
-    def _call(self, call: act.Call) -> None:
+    def _answer(self, request_id: act.Id, result: Any) -> None:
+        self.outbox.put(result_payload(self.session.fmt, request_id, result))
+
+    # --- questions ---
+
+    def _ask_later(self, call: act.Call) -> None:
         assert self.session.principal is not None
-        if not call.operation.is_command:
-            self.outbox.on_their_way += 1
-            question = self._loop.create_task(self._ask(call, self.session.principal))
-            self._questions.add(question)
-            question.add_done_callback(self._asked)
-            return
-        pending = _Pending(call.id)
-        self._commands.append(pending)
         self.outbox.on_their_way += 1
-        on_done = partial(self._done, pending)
-        try:
-            self._door.dispatcher.command_nowait(
-                self.session.principal, call.operation, call.args, on_done,
-                idempotency_key=call.idempotency_key, valid_until=call.valid_until,
-            )  # fmt: skip
-        except DoorError as no:
-            on_done(no)
-        except Exception:  # noqa: BLE001 - logged, and the client is told
-            pending.text = self._fault_text(call.operation.name, pending.id)
-            self._send_answered()
-
-    def _done(self, pending: _Pending, result: Any) -> None:
-        """An answer to a command."""
-        try:
-            failed = isinstance(result, DoorError)
-            pending.text = failure_text(pending.id, result) if failed else result_text(pending.id, result)
-        except Exception:  # noqa: BLE001 - logged, and the client is told
-            pending.text = self._fault_text("an answer", pending.id)
-        self._send_answered()
-
-    def _send_answered(self) -> None:
-        """What is answered goes out behind the answers to earlier commands."""
-        commands = self._commands
-        while commands and commands[0].text:
-            self.outbox.on_their_way -= 1
-            self.outbox.put(commands.popleft().text)
+        question = self._loop.create_task(self._ask(call, self.session.principal))
+        if self._questions is None:
+            self._questions = set()
+        self._questions.add(question)
+        question.add_done_callback(self._asked)
 
     async def _ask(self, call: act.Call, principal: Principal) -> None:
+        fmt = self.session.fmt
         try:
             answer = await self._door.dispatcher.run(
                 principal, call.operation, call.args, idempotency_key=call.idempotency_key, valid_until=call.valid_until
             )
-            text = result_text(call.id, answer)
+            payload = result_payload(fmt, call.id, answer)
         except DoorError as no:
-            text = failure_text(call.id, no)
+            payload = failure_payload(fmt, call.id, no)
         except Exception:  # noqa: BLE001 - logged, and the client is told
-            text = self._fault_text(call.operation.name, call.id)
-        self.outbox.put(text)
-
-    @staticmethod
-    def _fault_text(what: str, request_id: int | str) -> str:
-        """INTERNAL, by the name under which the exception at hand is in the log."""
-        trace_id = secrets.token_hex(8)
-        _LOG.exception("%s failed, trace_id %s", what, trace_id)
-        return failure_text(request_id, DoorError(DoorReason.INTERNAL), trace_id)
+            payload = fault_payload(fmt, call.operation.name, call.id)
+        self.outbox.put(payload)
 
     def _asked(self, question: asyncio.Task[None]) -> None:
+        assert self._questions is not None
         self._questions.discard(question)
         self.outbox.on_their_way -= 1
-        self._may_read.set()
-        self._wake.set()  # the sender may wait for nothing but this one to close
+        self._release()
+        self._wake()  # the end may wait for nothing but this one
 
     # --- subscriptions ---
 
@@ -256,7 +291,7 @@ class Connection:
         try:
             feed = self._market.feed(*topic)
         except DoorError as no:
-            self.outbox.put(failure_text(watch.id, no))
+            self.outbox.put(failure_payload(self.session.fmt, watch.id, no))
             return
         if watch.resume is not None and watch.resume[0] == self._market.epoch and feed.reaches_back_to(watch.resume[1]):
             from_seq = watch.resume[1]
@@ -264,8 +299,32 @@ class Connection:
         self.outbox.watch(topic, feed, from_seq)
         self.session.topics.add(topic)
 
+    def _watch_all(self, watch: act.WatchAll) -> None:
+        if self._patterns is None:
+            self._patterns = Patterns(self._market, self.session, self.outbox, self._door.limits, self._say_no_room)
+        try:
+            count = self._patterns.watch(watch.topic)
+        except DoorError as no:
+            self.outbox.put(failure_payload(self.session.fmt, watch.id, no))
+            return
+        self._say_subscribed_all(watch.id, watch.topic, count)
+
+    def _say_no_room(self, no: DoorError) -> None:
+        self.outbox.put(failure_payload(self.session.fmt, None, no))
+
+    def _say_subscribed_all(self, request_id: int | str, topic: Topic, count: int) -> None:
+        told = s.SubscribedAll(channel=topic.channel, instrument=topic.name, epoch=self._market.epoch, count=count)
+        self._answer(request_id, told)
+
     def _unwatch(self, unwatch: act.Unwatch) -> None:
         topic = unwatch.topic
+        if topic not in self.session.topics:  # a pattern
+            if self._patterns is None or topic not in self._patterns:
+                no = DoorError(DoorReason.NOT_FOUND, "there is no such subscription")
+                self.outbox.put(failure_payload(self.session.fmt, unwatch.id, no))
+            else:
+                self._say_subscribed_all(unwatch.id, topic, self._patterns.unwatch(topic))
+            return
         if topic == HEARTBEAT:
             self.outbox.has_heartbeat = False
             self.session.topics.discard(topic)
@@ -279,7 +338,7 @@ class Connection:
         told = s.Subscribed(
             channel=topic.channel, instrument=topic.name, epoch=self._market.epoch, seq=seq, is_resumed=is_resumed
         )
-        self.outbox.put(result_text(request_id, told))
+        self._answer(request_id, told)
 
     def _heartbeat(self, seqs: dict[str, int], queued: int) -> s.Heartbeat:
         return s.Heartbeat(
@@ -289,30 +348,37 @@ class Connection:
 
     # --- out ---
 
-    async def _send_all(self) -> None:
-        """Sends what the outbox has; `send` waits while the client does not read."""
-        outbox, wake, stats = self.outbox, self._wake, self._door.stats
+    def _wake(self) -> None:
+        if not self._is_flushing and not self._wire.is_paused:
+            self._is_flushing = True
+            self._door.has_something(self)
+
+    def flush(self) -> None:
+        """Writes what waits, as far as the client takes it; then the goodbye, where it is time."""
+        self._is_flushing = False
+        if self._is_gone or self._wire.is_paused:
+            return
         try:
-            while not self._is_gone:
-                text = outbox.take()
-                if text is not None:
-                    await self._send({"type": "websocket.send", "text": text})
-                    stats.messages += 1
-                    if self._is_held and self._is_free():
-                        self._may_read.set()
-                elif outbox.end is not None and not outbox.on_their_way:
-                    break
-                else:
-                    wake.clear()
-                    await wake.wait()
-            if outbox.end is not None and not self._is_gone:
-                code, reason = outbox.end
-                await self._send({"type": "websocket.close", "code": code, "reason": reason})
-        except OSError:
-            return  # the client has gone; the reading side is told as well
+            self._write()
         except Exception:  # noqa: BLE001 - logged; the connection is of no use any more
             _LOG.exception("stream %d failed while sending", self.number)
             self._cut_off()
-        finally:
-            self._is_gone = True
-            self._may_read.set()  # a reader that waits for room in the outbox would wait for ever
+
+    def _write(self) -> None:
+        wire, outbox = self._wire, self.outbox
+        if not wire.is_open:
+            return
+        frames: list[bytes] = []
+        size = 0
+        while size < WRITE_AT_ONCE and (framed := outbox.take()) is not None:
+            frames.append(framed)
+            size += len(framed)
+        if frames:
+            wire.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+            self._door.stats.messages += len(frames)
+            if self._is_held:
+                self._release()
+        if size >= WRITE_AT_ONCE:
+            self._wake()
+        elif outbox.end is not None and not outbox.on_their_way:
+            wire.close(*outbox.end)

@@ -1,37 +1,43 @@
 """The ASGI callable of /v1/stream: who may connect, how many, and the heartbeat of all.
 
-Pure ASGI, so that no middleware stands between a frame and the market. Run uvicorn with `ws=StreamProtocol`,
-`ws_max_size=limits.frame_bytes`, pings each 20 s and no compression: a compressed socket costs hundreds of KiB.
+Pure ASGI, so that no middleware stands between a handshake and the market; once it is accepted, frames go straight from
+the protocol to the connection. Run uvicorn with `ws=StreamProtocol`, `ws_max_size=limits.frame_bytes`, pings each 20 s and
+no compression: a compressed socket costs hundreds of KiB.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, MutableMapping
 from functools import partial
+from random import randrange
 from time import monotonic_ns, time_ns
 from typing import Any
 from urllib.parse import urlsplit
 
-from exchange.engine.market_data import MarketData
+from exchange.engine.feed_source import FeedSource
 from exchange.gateways.access import Access
 from exchange.gateways.dispatch import Dispatcher
 from exchange.gateways.limits import DoorBudgets, DoorLimits
 from exchange.gateways.stream.connection import Connection, StreamStats
+from exchange.gateways.stream.ledger import Ledgers
 from exchange.gateways.stream.session import HEARTBEAT_S, Session
-from exchange.gateways.stream.transport import CUT_OFF
+from exchange.gateways.stream.transport import WIRE
 from exchange.ports_access import Principal
 from exchange.protocol.errors import DoorError, DoorReason
-from exchange.protocol.stream import CLOSE_FAULT, CLOSE_GOING_AWAY
+from exchange.protocol.formats import encode_as
+from exchange.protocol.stream import CLOSE_FAULT, CLOSE_GOING_AWAY, ServerShutdown
 from exchange.protocol.strict_json import encode
 
 Scope = MutableMapping[str, Any]
+COME_BACK_MS = 1_000  # a restart takes no less
+COME_BACK_SPREAD_MS = 10_000  # and they shall not all come at once
 
 
 class StreamDoor:
     """All sockets of one exchange; the object itself is the ASGI callable. Lives on the writer's loop."""
 
     def __init__(
-        self, dispatcher: Dispatcher, access: Access, budgets: DoorBudgets, limits: DoorLimits, market: MarketData, *,
+        self, dispatcher: Dispatcher, access: Access, budgets: DoorBudgets, limits: DoorLimits, market: FeedSource, *,
         allowed_origins: Collection[str] = (), now_ns: Callable[[], int] = monotonic_ns,
         server_ts_ns: Callable[[], int] = time_ns,
     ) -> None:  # fmt: skip
@@ -42,6 +48,8 @@ class StreamDoor:
         self._access, self._budgets = access, budgets
         self._allowed_origins = frozenset(allowed_origins)
         self._connections: dict[int, Connection] = {}
+        self._ledgers = Ledgers(limits.sessions)
+        self._to_flush: list[Connection] = []  # at the end of the loop's turn
         self._of_key: Counter[str] = Counter()
         self._strangers: Counter[str] = Counter()  # sockets that have not logged in, by address
         self._is_closing = False
@@ -58,22 +66,36 @@ class StreamDoor:
             self.stats.refused += 1
             await _send_refusal(refusal, scope, send)
             return
+        wire = scope.get("extensions", {}).get(WIRE)
+        assert wire is not None, "the server must be run with ws=StreamProtocol"
         address = _address(scope)
         self._strangers[address] += 1
-        session = Session(self._access, self._budgets, self.limits, address, partial(self._admit, address))
-        self.stats.opened += 1
-        number = self.stats.opened
-        cut_off = scope.get("extensions", {}).get(CUT_OFF, _nothing)
-        connection = self._connections[number] = Connection(self, session, number, receive, send, cut_off)
         self.stats.connections += 1
-        self._keep_beating()
         try:
             await send({"type": "websocket.accept"})
-            await connection.run()
         except OSError:
-            return  # gone in the handshake
-        finally:
-            self._forget(connection, address)
+            self._no_stranger(address)  # gone in the handshake
+            self.stats.connections -= 1
+            return
+        session = Session(self._access, self._budgets, self.limits, address, partial(self._admit, address), self._ledgers)
+        self.stats.opened += 1
+        number = self.stats.opened
+        connection = self._connections[number] = Connection(self, session, number, wire)
+        wire.attach(connection, self.limits.frame_bytes)
+        self._keep_beating()
+        if not wire.is_open:
+            connection.on_lost()
+
+    def has_something(self, connection: Connection) -> None:
+        """Its `flush` is called at the end of the loop's turn, with all others'."""
+        self._to_flush.append(connection)
+        if len(self._to_flush) == 1:
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        connections, self._to_flush = self._to_flush, []
+        for connection in connections:
+            connection.flush()
 
     def end_all(self) -> None:
         """After a fault of ours in the feeds: nobody may take silence for a quiet market."""
@@ -84,7 +106,11 @@ class StreamDoor:
         """Before the server stops: everybody is told to come back later, and nobody is let in."""
         self._is_closing = True
         for connection in list(self._connections.values()):
-            connection.close(CLOSE_GOING_AWAY, "SHUTTING_DOWN")
+            told = ServerShutdown(
+                at_ns=str(self.server_ts_ns()), reconnect_to=None,
+                reconnect_after_ms=COME_BACK_MS + randrange(COME_BACK_SPREAD_MS),
+            )  # fmt: skip
+            connection.close(CLOSE_GOING_AWAY, "SHUTTING_DOWN", encode_as(connection.session.fmt, told))
 
     # --- who may connect ---
 
@@ -123,12 +149,13 @@ class StreamDoor:
         if not self._strangers[address]:
             del self._strangers[address]
 
-    def _forget(self, connection: Connection, address: str) -> None:
+    def forget(self, connection: Connection) -> None:
+        """It has ended."""
         del self._connections[connection.number]
         self.stats.connections -= 1
         principal = connection.session.principal
         if principal is None:
-            self._no_stranger(address)
+            self._no_stranger(connection.address)
         else:
             self._of_key[principal.key_id] -= 1
             if not self._of_key[principal.key_id]:
@@ -147,10 +174,6 @@ class StreamDoor:
             connection.beat()
         if self._connections:
             self._keep_beating()
-
-
-def _nothing() -> None:
-    """Where the server has no way to cut a connection off, its own time-outs do."""
 
 
 def _host_of(origin: str) -> str:

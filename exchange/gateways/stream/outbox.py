@@ -1,4 +1,4 @@
-"""What waits to be sent to one client, without I/O and within bounds.
+"""What waits to be sent to one client, as frames, without I/O and within bounds.
 
 Answers are kept as they are and never dropped; the endpoint stops reading from a client that does not fetch his. Of the
 channels only the place in each feed is kept. `top`, `depth` and `instruments` are behind when they are behind: what was
@@ -10,10 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from exchange.engine.feeds import Feed, Message, to_text
+from exchange.engine.feeds import Feed, Message
 from exchange.gateways.limits import DoorLimits
+from exchange.gateways.stream.frames import frame
 from exchange.gateways.stream.session import Topic
 from exchange.protocol import stream as s
+from exchange.protocol.formats import JSON, encode_as
 
 MERGE_FROM = 8  # so many steps behind a feed go out one by one, more as one
 LATE_S = 3  # so long a client has to fetch what was too much
@@ -38,38 +40,46 @@ class Subscription:
         if self.is_ended:
             return
         if self.feed.merge is None and not self.needs_snapshot:
-            self._burden(1, len(message.text(self.feed)))
+            self._burden(1, len(self._frame_of(message)))
         self.outbox.mark(self)
 
     def on_closed(self) -> None:
         """The feed has ended."""
         self.outbox.mark(self)
 
-    def next_text(self) -> str:
-        """What comes next; "" if nothing does."""
-        feed = self.feed
+    def next_frame(self) -> bytes:
+        """What comes next; b"" if nothing does."""
+        feed, outbox = self.feed, self.outbox
         if self.needs_snapshot or (feed.merge is not None and not feed.reaches_back_to(self.sent_seq)):
             self.needs_snapshot = False
             self.sent_seq = self.base = feed.seq
-            return self.outbox.snapshot_text(feed)
+            return frame(outbox.fmt, outbox.snapshot_payload(feed, outbox.fmt))
         if self.sent_seq == feed.seq:
-            return self._closing_text() if feed.is_closed else ""
+            return self._closing_frame() if feed.is_closed else b""
         if not feed.reaches_back_to(self.sent_seq):
-            self.outbox.lag()
-            return ""
+            outbox.lag()
+            return b""
         if feed.merge is not None and feed.seq - self.sent_seq > MERGE_FROM:
-            text = feed.merged_text(self.sent_seq)
+            merged = frame(outbox.fmt, feed.merged_payload(self.sent_seq, outbox.fmt))
             self.sent_seq = feed.seq
-            return text
-        text = feed.after(self.sent_seq).text(feed)
+            return merged
+        following = self._frame_of(feed.after(self.sent_seq))
         self.sent_seq += 1
         if feed.merge is None and self.sent_seq > self.base:
-            self._burden(-1, -len(text))
-        return text
+            self._burden(-1, -len(following))
+        return following
+
+    def _frame_of(self, message: Message) -> bytes:
+        """The frame of a message, the same for all of a format."""
+        fmt = self.outbox.fmt
+        made = message.frames[fmt]
+        if made is None:
+            made = message.frames[fmt] = frame(fmt, message.payload(self.feed, fmt))
+        return made
 
     @property
     def has_more(self) -> bool:
-        """Whether `next_text` has something."""
+        """Whether `next_frame` has something."""
         return not self.is_ended and (self.needs_snapshot or self.sent_seq < self.feed.seq or self.feed.is_closed)
 
     def end(self) -> None:
@@ -78,10 +88,10 @@ class Subscription:
         self.feed.listeners.pop(self, None)
         self._burden(-self.waiting, -self.waiting_bytes)
 
-    def _closing_text(self) -> str:
+    def _closing_frame(self) -> bytes:
         feed = self.feed
         self.outbox.drop(Topic(feed.channel, feed.name))
-        return to_text(s.Closed(channel=feed.channel, instrument=feed.name, epoch=feed.epoch, seq=feed.seq))
+        return self.outbox.framed(s.Closed(channel=feed.channel, instrument=feed.name, epoch=feed.epoch, seq=feed.seq))
 
     def _burden(self, messages: int, size: int) -> None:
         self.waiting += messages
@@ -90,15 +100,22 @@ class Subscription:
 
 
 class Outbox:
-    """Everything for one client; `take` gives it text by text."""
+    """Everything for one client, in the format `fmt` of its connection; `take` gives it frame by frame."""
+
+    __slots__ = (
+        "_answer_bytes", "_answers", "_heartbeat", "_is_beating", "_late_s", "_limits", "_on_dropped", "_on_end", "_queue",
+        "_to_fetch", "_waiting", "_waiting_bytes", "_wake", "end", "fmt", "has_heartbeat", "has_lagged", "on_their_way",
+        "snapshot_payload", "subscriptions",
+    )  # fmt: skip
 
     def __init__(
-        self, limits: DoorLimits, wake: Callable[[], None], snapshot_text: Callable[[Feed], str],
+        self, limits: DoorLimits, wake: Callable[[], None], snapshot_payload: Callable[[Feed, int], bytes],
         heartbeat: Callable[[dict[str, int], int], s.Heartbeat], on_dropped: Callable[[Topic], None],
         on_end: Callable[[], None],
     ) -> None:  # fmt: skip
         """wake: called when there is something to take; heartbeat: makes one of (seqs, queued); on_end: called once."""
-        self.snapshot_text = snapshot_text
+        self.snapshot_payload = snapshot_payload
+        self.fmt = JSON
         self.subscriptions: dict[Topic, Subscription] = {}
         self.end: tuple[int, str] | None = None  # close code and reason, once all is taken
         self.has_lagged = False
@@ -106,7 +123,7 @@ class Outbox:
         self.has_heartbeat = False
         self._limits, self._wake, self._heartbeat = limits, wake, heartbeat
         self._on_dropped, self._on_end = on_dropped, on_end
-        self._queue: deque[str | Subscription | None] = deque()  # None: a heartbeat
+        self._queue: deque[bytes | Subscription | None] = deque()  # None: a heartbeat
         self._is_beating = False
         self._answers = self._answer_bytes = 0
         self._waiting = self._waiting_bytes = 0  # trades and user messages
@@ -118,12 +135,17 @@ class Outbox:
 
     # --- in ---
 
-    def put(self, text: str) -> None:
+    def put(self, payload: bytes) -> None:
         """An answer; never dropped."""
-        self._queue.append(text)
+        framed = frame(self.fmt, payload)
+        self._queue.append(framed)
         self._answers += 1
-        self._answer_bytes += len(text)
+        self._answer_bytes += len(framed)
         self._wake()
+
+    def framed(self, message: Any) -> bytes:
+        """A message in the connection's format."""
+        return frame(self.fmt, encode_as(self.fmt, message))
 
     def watch(self, topic: Topic, feed: Feed, from_seq: int | None) -> None:
         """A subscription in place of the one of the same topic; its first message is a snapshot or what follows from_seq."""
@@ -168,7 +190,7 @@ class Outbox:
                     channel=feed.channel, instrument=feed.name, epoch=feed.epoch,
                     from_seq=subscription.sent_seq + 1, to_seq=feed.seq,
                 )  # fmt: skip
-                self.put(to_text(lagged))
+                self.put(encode_as(self.fmt, lagged))
         self.close(s.CLOSE_LAGGED, "SLOW_CONSUMER")
 
     # --- told by subscriptions ---
@@ -204,38 +226,38 @@ class Outbox:
         """Whether another frame of the client's may be read: false while his answers pile up."""
         return self._answers + self.on_their_way < MAX_ANSWERS and self._answer_bytes < self._limits.outbound_bytes
 
-    def take(self) -> str | None:
-        """The next text to send; None if there is none now."""
+    def take(self) -> bytes | None:
+        """The next frame to send; None if there is none now."""
         while self._queue:
             entry = self._queue.popleft()
-            if type(entry) is str:
+            if type(entry) is bytes:
                 self._answers -= 1
                 self._answer_bytes -= len(entry)
                 return entry
             if entry is None:
                 self._is_beating = False
-                text = self._beat_text()
+                framed = self._beat_frame()
             else:
-                text = self._next_of(entry)
-            if text:
-                return text
+                framed = self._next_of(entry)
+            if framed:
+                return framed
         return None
 
-    def _next_of(self, subscription: Any) -> str:
+    def _next_of(self, subscription: Any) -> bytes:
         subscription.is_queued = False
         if subscription.is_ended:
-            return ""
-        text: str = subscription.next_text()
+            return b""
+        framed: bytes = subscription.next_frame()
         if subscription.has_more:  # behind the others: one busy feed does not hold them up
             self.mark(subscription)
-        return text
+        return framed
 
-    def _beat_text(self) -> str:
+    def _beat_frame(self) -> bytes:
         if not self.has_heartbeat:
-            return ""
+            return b""
         seqs = {
             f"{topic.channel} {topic.name}".rstrip(): subscription.sent_seq
             for topic, subscription in self.subscriptions.items()
             if not subscription.needs_snapshot
         }
-        return to_text(self._heartbeat(seqs, len(self)))
+        return self.framed(self._heartbeat(seqs, len(self)))

@@ -103,9 +103,10 @@ class Watcher(threading.Thread):
         self._at[place] = told["seq"]
         if told["channel"] == "depth":
             book = self.books.setdefault(told["instrument"], {"bids": {}, "asks": {}})
-            for side, levels in told["data"].items():
+            for side in ("bids", "asks"):
                 if told["type"] == "snapshot":
                     book[side].clear()
+                levels = told["data"][side]
                 book[side].update(levels)
                 for price, cards in levels:
                     if cards == "0":

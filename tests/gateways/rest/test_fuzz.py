@@ -44,6 +44,7 @@ def live_things(world):
     assert world.do("submit_task", "buyer", task("t1", **NEED))["status"] == "FILLED"
     world.do("place_order", "buyer", order("b1", instrument=INSTRUMENT))
     report = world.do("start_report")["report_id"]
+    deposited = world.do("statement", "buyer", day="2026-11-24")["lines"][0]["line_id"]
     buyer, seller = {"participant": "buyer"}, {"participant": "seller"}
     return {
         "depth": {"instrument": INSTRUMENT},
@@ -58,6 +59,9 @@ def live_things(world):
         "account": buyer,
         "holds": buyer,
         "statement": {"day": "2026-11-24"} | buyer,
+        "statement_file": {"day": "2026-11-24", "format": "csv", "language": "en", "tax": "6"} | buyer,
+        "statement_line": {"day": "2026-11-24", "line_id": deposited} | buyer,
+        "statement_days": buyer,
         "green_share": {"day": "2026-11-24"} | buyer,
         "due": {"period_start": PERIOD},
         "report": {"report_id": report},

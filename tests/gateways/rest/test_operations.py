@@ -28,6 +28,7 @@ def test_every_operation_does_what_its_name_says(world):
     # The door and the market.
     assert do("health", None)["status"] == "ok"
     assert {each["name"]: each["value"] for each in do("limits", None)["items"]}["body_bytes"] == 65_536
+    assert do("feed")["workers"] == []
     assert {each["reason"] for each in do("errors", None)["items"]} >= {
         "KEY_REUSED",
         "INSUFFICIENT_FUNDS",
@@ -83,6 +84,11 @@ def test_every_operation_does_what_its_name_says(world):
     assert [each["reference"] for each in held["items"]] and held["held"] == do("account", "buyer")["held"]
     assert do("cancel_order", "buyer", client_order_id="b1")["status"] == "CANCELED"
     assert [each["status"] for each in do("orders", "buyer")["items"]] == ["canceled"]
+    many = do("place_orders", "buyer", {"items": [order("m1"), order("m2") | {"price": 3}, order("m3", cards="0.001")]})
+    assert [each.get("ack", each.get("error"))["reason"] for each in many["items"]] == ["", "INVALID_FIELD", "INVALID_FIELD"]
+    gone = do("cancel_orders", "buyer", {"items": [{"client_order_id": name} for name in ("m1", "m2")]})
+    assert [each["ack"]["status"] for each in gone["items"]] == ["CANCELED", "REJECTED"]
+    assert do("cancel_after", "buyer", seconds=0)["status"] == "ACCEPTED"
     assert do("account", "buyer")["held"] == "0.00"
 
     # What was bought, and its delivery.
@@ -151,6 +157,13 @@ def test_every_operation_does_what_its_name_says(world):
     do("withdraw", "", participant="buyer", amount="10.00", reference="out")
     statement = do("statement", "buyer", day="2026-11-24")
     assert statement["opening"]["total"] == "0.00" and statement["lines"]
+    line_id = statement["lines"][0]["line_id"]
+    assert do("statement_line", "buyer", day="2026-11-24", line_id=line_id)["line"] == statement["lines"][0]
+    assert do("statement_file", "buyer", day="2026-11-24", format="json")["lines"] == statement["lines"]
+    assert do("statement_days", "buyer")["items"] == do("confirmations", "")["items"] == []  # the day is not over
+    done |= {"confirm_statement"}
+    early = world.ask("confirm_statement", "buyer", day="2026-11-24", hash="0" * 64)
+    assert (early.reason, early.data["limit"]) == ("REFUSED", "STATEMENT_NOT_FINAL")
     assert {each["participant"] for each in do("accounts", "")["items"]} >= {"buyer", "seller", "other"}
     assert {each["participant"] for each in do("participants", "")["items"]} >= {"buyer", "seller", "other"}
     assert [each["site"] for each in do("sites", "seller")["items"]] == ["site-1"]

@@ -45,8 +45,8 @@ class Line:
             self.books[name] = {side: dict(told["data"][side]) for side in ("bids", "asks")}
         elif told["type"] == "delta":
             assert (told["epoch"], told["prev_seq"]) == self.at[name], "a gap"
-            for side, levels in told["data"].items():
-                for price, cards in levels:
+            for side in ("bids", "asks"):
+                for price, cards in told["data"][side]:
                     self.books[name][side].pop(price, None)
                     if cards != "0":
                         self.books[name][side][price] = cards

@@ -211,8 +211,8 @@ class Watcher:
             self.books[name] = {side: dict(told["data"][side]) for side in ("bids", "asks")}
         else:
             assert told["prev_seq"] == self.seqs[name], "no gap undetected, and here: no gap"
-            for side, levels in told["data"].items():
-                for price, cards in levels:
+            for side in ("bids", "asks"):
+                for price, cards in told["data"][side]:
                     self.books[name][side].pop(price, None)
                     if cards != "0":
                         self.books[name][side][price] = cards
@@ -510,12 +510,28 @@ def test_the_table_of_close_codes_is_the_code() -> None:
     assert told == {(name, getattr(s, name)) for name in vars(s) if name.startswith("CLOSE_")}
 
 
+def test_the_table_of_channels_has_every_one() -> None:
+    from exchange.protocol import stream as s
+    from exchange.protocol.merging import DATA, MERGES
+
+    part = (ROOT / "docs/protocol/stream.md").read_text(encoding="utf-8").split("## Channels")[1].split("```json")[0]
+    rows = [row.split(" | ") for row in part.splitlines() if row.startswith("| `")]
+    late = {name: row[-1] for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert set(late) == set(s.CHANNELS) and set(DATA) == set(MERGES) == set(s.CHANNELS) - {"heartbeat"}
+    assert {name for name, told in late.items() if "or the end" not in told} == s.CONFLATED
+    assert {name for name, merge in MERGES.items() if merge is not None} == s.CONFLATED - {"heartbeat"}
+    assert s.WILD < s.NAMED < set(s.CHANNELS)
+
+
 def test_every_example_frame_in_the_docs_is_one() -> None:
     import msgspec
 
     from exchange.protocol import stream as s
+    from exchange.protocol.answers_feed import FeedAddresses
+    from exchange.protocol.checksum import book_checksum, whole
+    from exchange.protocol.merging import DATA
 
-    kinds = s.Result | s.Failure | s.Snapshot | s.Delta | s.Heartbeat | s.Lagged | s.Closed
+    kinds = s.Result | s.Failure | s.Snapshot | s.Delta | s.Heartbeat | s.Lagged | s.Closed | s.ServerShutdown
     text = (ROOT / "docs/protocol/stream.md").read_text(encoding="utf-8")
     frames = [json.loads(frame) for frame in re.findall(r"```json\n(.*?)```", text, re.S)]
     seen = set()
@@ -523,7 +539,16 @@ def test_every_example_frame_in_the_docs_is_one() -> None:
         if "op" in frame:
             msgspec.json.decode(json.dumps(frame), type=s.Request)
             continue
+        if "workers" in frame:
+            assert json.loads(msgspec.json.encode(msgspec.convert(frame, FeedAddresses))) == frame
+            continue
         told = msgspec.convert(frame, kinds)
         seen.add(type(told))
         assert set(frame) == set(msgspec.to_builtins(told)), frame
+        if isinstance(told, s.Snapshot | s.Delta):
+            read = msgspec.convert(frame["data"], DATA[told.channel])
+            assert json.loads(msgspec.json.encode(read)) == frame["data"], frame
+            if isinstance(told, s.Snapshot):
+                bids, asks = ([(whole(p, "0.01"), whole(cards, "0.1")) for p, cards in side] for side in (read.bids, read.asks))
+                assert book_checksum(bids, asks) == read.checksum
     assert seen == set(kinds.__args__)

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.engine.feeds import Feed, Shelf, to_text
+from exchange.engine.feeds import Feed, Shelf
 from exchange.gateways.limits import DoorLimits
+from exchange.gateways.stream.frames import payload_of
 from exchange.gateways.stream.outbox import LATE_S, MERGE_FROM, Outbox
 from exchange.gateways.stream.session import Topic
 from exchange.protocol import stream as s
+from exchange.protocol.formats import encode_as
 
 DEPTH, TRADES = Topic("depth", "x"), Topic("trades", "*")
 
@@ -34,10 +36,9 @@ class World:
         )  # fmt: skip
         self.sent: list[Any] = []
 
-    def snapshot(self, feed: Feed) -> str:
-        return to_text(
-            s.Snapshot(channel=feed.channel, instrument=feed.name, epoch=5, seq=feed.seq, ts_ns="0", data=feed.seq)
-        )
+    def snapshot(self, feed: Feed, fmt: int) -> bytes:
+        whole = s.Snapshot(channel=feed.channel, instrument=feed.name, epoch=5, seq=feed.seq, ts_ns="0", data=feed.seq)
+        return encode_as(fmt, whole)
 
     @staticmethod
     def heartbeat(seqs: dict[str, int], queued: int) -> s.Heartbeat:
@@ -55,10 +56,10 @@ class World:
         self.outbox.watch(topic, self.feeds[topic], from_seq)
 
     def take(self, count: int = 1_000_000) -> list[Any]:
-        """At most so many texts, read."""
+        """At most so many frames, read."""
         taken: list[Any] = []
-        while len(taken) < count and (text := self.outbox.take()) is not None:
-            taken.append(json.loads(text))
+        while len(taken) < count and (framed := self.outbox.take()) is not None:
+            taken.append(json.loads(payload_of(framed)))
         self.sent += taken
         return taken
 
@@ -169,20 +170,20 @@ def test_depth_alone_never_lags_and_keeps_nothing() -> None:
 
 def test_answers_survive_the_end_and_stop_the_reading() -> None:
     world = World()
-    world.outbox.put('"a"')
+    world.outbox.put(b'\"a\"')
     world.outbox.close(4400, "x")
-    world.outbox.put('"b"')
+    world.outbox.put(b'\"b\"')
     world.outbox.close(4401, "y")
     assert world.take() == ["a", "b"] and world.outbox.end == (4400, "x") and world.ended == 1
     world = World()
     for _ in range(255):
-        world.outbox.put("1")
+        world.outbox.put(b"1")
     assert world.outbox.may_read
     world.outbox.on_their_way += 1
     assert not world.outbox.may_read
     world.take(1)
     assert world.outbox.may_read
-    world.outbox.put("1" * DoorLimits().outbound_bytes)
+    world.outbox.put(b"1" * DoorLimits().outbound_bytes)
     assert not world.outbox.may_read
 
 
@@ -222,7 +223,7 @@ def test_one_busy_feed_does_not_hold_up_the_others() -> None:
     for _ in range(6):
         world.step(TRADES)
     world.step(DEPTH)
-    world.outbox.put("1")
+    world.outbox.put(b"1")
     kinds = [told if told == 1 else told["channel"] for told in world.take()]
     assert kinds.index(1) <= 2 and kinds.index("depth") <= 2 and kinds.count("trades") == 6
 

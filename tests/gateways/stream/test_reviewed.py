@@ -101,7 +101,7 @@ def test_an_answer_that_never_comes_holds_up_no_end(live: Live, monkeypatch: pyt
     client.send("cancel_order", participant="B1", client_order_id="x")
     client.ask("ping")
     session = live.do(lambda: live.door._connections[number].session)
-    monkeypatch.setattr(session, "receive", lambda *_: 1 // 0)  # the reader fails and waits for the sender to end
+    monkeypatch.setattr(session, "take", lambda *_: 1 // 0)  # the reader fails and waits for the sender to end
     client.send("ping")
     eventually(lambda: live.do(lambda: number not in live.door._connections))
 
@@ -166,7 +166,7 @@ def test_a_subscription_is_a_read_and_the_heartbeat_is_free(tmp_path: Path) -> N
     assert isinstance(subscribe("B1", channel="user"), Watch)
     assert isinstance(subscribe("B1", channel="depth", instrument="x"), Watch)
     told = subscribe("B1", channel="user")
-    assert isinstance(told, Reply) and json.loads(told.text)["error"]["limit"] == "read_rate"
+    assert isinstance(told, Reply) and json.loads(told.payload)["error"]["limit"] == "read_rate"
     assert all(isinstance(subscribe("", channel="top", instrument="x"), Watch) for _ in range(9))
     keys.close()
 

@@ -28,6 +28,7 @@ from exchange.gateways.stream.session import (
 )
 from exchange.protocol import stream as s
 from exchange.protocol.errors import DoorError, DoorReason
+from exchange.protocol.formats import JSON, MSGPACK
 from exchange.protocol.operations import OPERATIONS, SESSION_OPERATIONS
 
 pytestmark = pytest.mark.slow  # a live exchange, or a market day
@@ -68,9 +69,10 @@ def send(session: Session, op: str, **args: Any) -> Action:
     return session.receive(json.dumps({"op": op, "id": 7, "args": args}), 0)
 
 
-def problem(action: Action) -> Any:
+def problem(action: Action, fmt: int = JSON) -> Any:
     assert isinstance(action, (Reply, End))
-    return msgspec.json.decode(action.text, type=s.Failure)
+    decoder = msgspec.json if fmt == JSON else msgspec.msgpack
+    return decoder.decode(action.payload, type=s.Failure)
 
 
 def test_login_comes_first_and_once(desk: Desk) -> None:
@@ -248,6 +250,26 @@ def test_frames_have_a_rate_which_the_operator_has_not(desk: Desk) -> None:
     assert all(isinstance(send(operator, "ping"), Ping) for _ in range(50))
 
 
+def test_the_first_frame_decides_the_format_and_the_other_one_is_unreadable(desk: Desk) -> None:
+    for first, other in ((JSON, MSGPACK), (MSGPACK, JSON)):
+        session = desk.session()
+        pack = {JSON: msgspec.json.encode, MSGPACK: msgspec.msgpack.encode}
+        ping = {"op": "ping", "id": 1}
+        login = {"op": "login", "id": 1, "args": {"key": desk.secrets["trader"]}}
+        assert isinstance(session.take(first, pack[first](login), 0), LogIn) and session.fmt == first
+        assert isinstance(session.take(first, pack[first](ping), 0), Ping)
+        failure = problem(session.take(other, pack[other](ping), 0), first)
+        assert (failure.id, failure.error.reason) == (None, "MALFORMED_JSON")
+        bad = session.take(first, pack[first](ping) + b" x", 0)
+        assert problem(bad, first).error.reason == "MALFORMED_JSON"
+        call = session.take(first, pack[first]({"op": "place_order", "id": 2, "args": ORDER, "valid_until": None}), 0)
+        assert isinstance(call, Call) and call.args.price == "8.40"
+        assert session.fmt == first
+
+
+ORDER = {"client_order_id": "a", "instrument": "A910B/gansu-qingyang/L10/grid/20261124T08", "price": "8.40", "cards": "1"}
+
+
 def test_an_unknown_operation_is_named(desk: Desk) -> None:
     failure = problem(send(desk.logged_in(), "steal"))
     assert (failure.id, failure.error.reason, failure.error.field) == (7, "UNKNOWN_OPERATION", "op")
@@ -277,7 +299,7 @@ def test_whatever_comes_is_answered_and_never_raises(desk: Desk, frames: list[st
         action = session.receive(frame, 0)
         assert isinstance(action, ACTIONS)
         if isinstance(action, (Reply, End)):
-            assert 400 <= problem(action).error.status < 500
+            assert 400 <= problem(action, session.fmt).error.status < 500
         if isinstance(action, End):
             break
 
