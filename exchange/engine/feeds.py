@@ -9,19 +9,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from exchange.protocol.formats import FORMATS, JSON, encode_again, encode_as
+from exchange.protocol.formats import FORMATS, encode_again, encode_as
 from exchange.protocol.stream import Delta
-from exchange.protocol.strict_json import encode
 
 Merge = Callable[[list[Any]], Any]  # the data of several messages, oldest first, as the data of one
 Render = Callable[[Any], Any]  # the data as a feed keeps it, as it is sent
 
 MERGED_KEPT = 64  # different places of late readers of one feed between two of its steps
-
-
-def to_text(message: Any) -> str:
-    """A message as JSON text."""
-    return encode(message).decode()
 
 
 class Message:
@@ -47,10 +41,6 @@ class Message:
                     self.data = None  # the payload says it all
             self._payloads[fmt] = made
         return made
-
-    def text(self, feed: "Feed") -> str:
-        """The payload as JSON text."""
-        return self.payload(feed, JSON).decode()
 
 
 class Listener(Protocol):
@@ -141,10 +131,6 @@ class Feed:
             if len(self._merged) < MERGED_KEPT:
                 self._merged[seq, fmt] = made
         return made
-
-    def merged_text(self, seq: int) -> str:
-        """The merged payload as JSON text."""
-        return self.merged_payload(seq, JSON).decode()
 
     def delta_payload(self, prev_seq: int, seq: int, ts_ns: int, data: Any, fmt: int) -> bytes:
         """A delta of this feed."""

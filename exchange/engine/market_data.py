@@ -24,7 +24,6 @@ from exchange.engine.views import Place, ViewChannel, Views
 from exchange.protocol import stream as s
 from exchange.protocol.answers import Depth, Family, Trade
 from exchange.protocol.errors import DoorError, DoorReason
-from exchange.protocol.formats import JSON
 from exchange.protocol.measures import Measures
 from exchange.protocol.merging import MERGES
 from exchange.protocol.present import private_events, public_trades
@@ -150,10 +149,6 @@ class MarketData:
         # What a participant has may change without a word in its feed: its snapshot is of a command's number as well.
         of = (feed.seq, self.seq, self._venue.now_ns) if feed.channel == "user" else (feed.seq, feed.is_closed)
         return feed.snapshot_payload(of, fmt, partial(self._snapshot, feed))
-
-    def snapshot_text(self, feed: Feed) -> str:
-        """The snapshot as JSON text."""
-        return self.snapshot_payload(feed, JSON).decode()
 
     def _snapshot(self, feed: Feed) -> s.Snapshot:
         return s.Snapshot(

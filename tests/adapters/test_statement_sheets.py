@@ -34,7 +34,7 @@ from exchange.protocol.measures import Measures
 
 NOW_NS = 1 << 61
 REFEREES = Path(os.environ.get("CPX_REFEREES", Path(__file__).resolve().parents[2] / ".venv-referees"))
-HOW = "make .venv-referees: docs/guides/statements.md says how"
+HOW = "tests/referees.sh makes .venv-referees"
 
 
 def sheets_of(folder: Path, applied: list[Any]) -> list[Sheet]:

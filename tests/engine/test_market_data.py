@@ -19,6 +19,7 @@ from exchange.domain.venue import Venue
 from exchange.engine.feeds import Feed, Shelf
 from exchange.engine.market_data import MarketData
 from exchange.protocol.errors import DoorError, DoorReason
+from exchange.protocol.formats import JSON
 
 pytestmark = pytest.mark.slow  # a live exchange, or a market day
 
@@ -62,21 +63,21 @@ class Reader:
 
     def __init__(self, market: Market, channel: str, name: str) -> None:
         self.market, self.feed = market, market.data.feed(channel, name)
-        self.texts: list[str] = []
+        self.texts: list[bytes] = []
         self.is_closed = False
-        self.take(market.data.snapshot_text(self.feed))
+        self.take(market.data.snapshot_payload(self.feed, JSON))
         self.feed.listeners[self] = None
 
     def __hash__(self) -> int:
         return id(self)
 
     def on_message(self, message: Any) -> None:
-        self.texts.append(message.text(self.feed))
+        self.texts.append(message.payload(self.feed, JSON))
 
     def on_closed(self) -> None:
         self.is_closed = True
 
-    def take(self, text: str) -> None:
+    def take(self, text: bytes) -> None:
         told = json.loads(text)
         assert told["epoch"] == EPOCH and told["instrument"] == self.feed.name
         if told["type"] == "snapshot":
@@ -158,7 +159,7 @@ def test_steps_read_as_one_are_the_book_as_well() -> None:
         for name, reader in list(readers.items()):
             if reader.is_closed or chance.random() < 0.1:
                 if reader.seq < reader.feed.seq:
-                    told = json.loads(reader.feed.merged_text(reader.seq))
+                    told = json.loads(reader.feed.merged_payload(reader.seq, JSON))
                     assert (told["prev_seq"], told["seq"]) == (reader.seq, reader.feed.seq)
                     reader.merge(told["data"])
                     reader.seq = told["seq"]
@@ -380,9 +381,9 @@ def test_a_late_reader_gets_the_same_book_merged_step_by_step_or_anew(late: int,
     assert reader.feed.seq == 30, "each of them changes the book"
     reader.texts.clear()
     if not reader.feed.reaches_back_to(reader.seq):
-        reader.take(market.data.snapshot_text(reader.feed))
+        reader.take(market.data.snapshot_payload(reader.feed, JSON))
     elif reader.seq < reader.feed.seq:
-        told = json.loads(reader.feed.merged_text(reader.seq))
+        told = json.loads(reader.feed.merged_payload(reader.seq, JSON))
         assert (told["prev_seq"], told["seq"]) == (reader.seq, reader.feed.seq)
         reader.merge(told["data"])
     assert (reader.bids, reader.asks) == truth(market, name)

@@ -21,6 +21,7 @@ from exchange.engine import queries
 from exchange.gateways.dispatch import Principal
 from exchange.gateways.signatures import is_signed
 from exchange.protocol.errors import DoorReason
+from exchange.protocol.formats import JSON
 from exchange.protocol.measures import Measures
 from exchange.protocol.operations import OPERATIONS
 from exchange.protocol.signed import reading_text
@@ -168,7 +169,7 @@ def feed_of(x: Market, name: str) -> list[Any]:
 
     class Ear:
         def on_message(self, message) -> None:
-            heard.append(message.data if message.data is not None else message.text(feed))
+            heard.append(message.data if message.data is not None else message.payload(feed, JSON).decode())
 
         def on_closed(self) -> None: ...
 
@@ -226,7 +227,7 @@ def test_nobody_but_its_parties_sees_work_access_or_output(tmp_path):
 
 
 def vars_of(feed: Any) -> list[Any]:
-    return [(message.data, message.text(feed)) for message in feed.kept]
+    return [(message.data, message.payload(feed, JSON).decode()) for message in feed.kept]
 
 
 def _asked(kind: type) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from exchange.engine.market_data import MarketData
 from exchange.projections import lane
 from exchange.projections.channels import DemandChannel, DemandWatch, LaneChannel
 from exchange.protocol.errors import DoorError, DoorReason
+from exchange.protocol.formats import JSON
 from exchange.protocol.measures import Measures
 
 HOURLY = Measures(c.SetVenue("test"))
@@ -52,17 +53,17 @@ class Reader:
 
     def __init__(self, market: Market, channel: str, topic: str = "") -> None:
         self.feed = market.data.feed(channel, topic)
-        self.texts: list[str] = []
+        self.texts: list[bytes] = []
         self.is_closed = False
         self.data = market.data
-        self.take(json.loads(market.data.snapshot_text(self.feed)))
+        self.take(json.loads(market.data.snapshot_payload(self.feed, JSON)))
         self.feed.listeners[self] = None
 
     def __hash__(self) -> int:
         return id(self)
 
     def on_message(self, message: Any) -> None:
-        self.texts.append(message.text(self.feed))
+        self.texts.append(message.payload(self.feed, JSON))
 
     def on_closed(self) -> None:
         self.is_closed = True

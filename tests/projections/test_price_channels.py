@@ -15,6 +15,7 @@ from exchange.projections import curve
 from exchange.projections.board import RECENT_NS, RECENT_TRADES, Board, KnownFix, KnownTrade
 from exchange.projections.price_channels import CurveChannel, CurveWatch, PricesChannel, PricesWatch
 from exchange.protocol.errors import DoorError, DoorReason
+from exchange.protocol.formats import JSON
 from exchange.protocol.measures import Measures
 
 HOURLY = Measures(c.SetVenue("test"))
@@ -59,16 +60,16 @@ class Reader:
 
     def __init__(self, market: Market, channel: str, topic: str) -> None:
         self.feed = market.data.feed(channel, topic)
-        self.texts: list[str] = []
+        self.texts: list[bytes] = []
         self.items: dict[str, Any] = {}
-        self.take(json.loads(market.data.snapshot_text(self.feed)))
+        self.take(json.loads(market.data.snapshot_payload(self.feed, JSON)))
         self.feed.listeners[self] = None
 
     def __hash__(self) -> int:
         return id(self)
 
     def on_message(self, message: Any) -> None:
-        self.texts.append(message.text(self.feed))
+        self.texts.append(message.payload(self.feed, JSON))
 
     def on_closed(self) -> None:
         raise AssertionError("it stays")
@@ -314,7 +315,7 @@ def test_a_reader_who_comes_late_gets_the_last_word_on_each_instrument() -> None
     for n, code in enumerate((AT_5, f"{FAMILY}/20261123T06", AT_5)):
         market.do(bid(f"b{n}", 9 * MICRO, 10, code))
         market.look()
-    merged = json.loads(reader.feed.merged_text(since))
+    merged = json.loads(reader.feed.merged_payload(since, JSON))
     assert len(merged["data"]["items"]) == 2 and (merged["prev_seq"], merged["seq"]) == (since, since + 3)
     reader.take(merged)
     assert reader.sorted() == market.fresh(PricesWatch)

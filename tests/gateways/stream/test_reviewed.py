@@ -29,6 +29,7 @@ from exchange.gateways.access import Access
 from exchange.gateways.limits import DoorBudgets, DoorLimits
 from exchange.gateways.stream import connection as connections
 from exchange.gateways.stream.session import LogIn, Reply, Session, Watch
+from exchange.protocol.formats import JSON
 from exchange.protocol.measures import Measures
 
 pytestmark = pytest.mark.slow  # a live exchange, or a market day
@@ -198,7 +199,7 @@ def fed() -> Fed:
 
 
 def texts(feed: Any, seq: int) -> list[str]:
-    return [feed.after(number).text(feed) for number in range(seq, feed.seq)]
+    return [feed.after(number).payload(feed, JSON).decode() for number in range(seq, feed.seq)]
 
 
 def test_a_command_with_many_events_comes_in_portions(fed: Fed) -> None:
@@ -243,7 +244,7 @@ def test_a_book_is_told_to_a_thousand_levels_and_no_further() -> None:
     for level in range(1, LEVELS + 101):
         events = fed.do(c.PlaceOrder(who, f"deep-{level}", book, "buy", level * tick, 1))
         assert type(events[0]).__name__ != "Refused", events
-    snapshot = json.loads(fed.data.snapshot_text(feed))["data"]["bids"]
+    snapshot = json.loads(fed.data.snapshot_payload(feed, JSON))["data"]["bids"]
     best = [Measures(venue.settings).yuan(level * tick) for level in range(LEVELS + 100, 100, -1)]
     assert [price for price, _ in snapshot] == best
     assert fed.data.depth(book, LEVELS).bids == tuple(map(tuple, snapshot))
