@@ -10,7 +10,7 @@ from clients.core import Core
 from clients.errors import CpxError
 from clients.model import read_model
 from clients.models import Ack
-from clients.models_entry import BatchAnswer, BatchItem, FeedAddresses
+from clients.models_entry import BatchAnswer, BatchItem, FeedAddresses, FeedIntegrity
 from clients.times import NS_PER_S
 from clients.twin import Runner, Sync, both, both_as
 
@@ -147,3 +147,8 @@ class Entry:
     async def feed_addresses(self) -> FeedAddresses:
         """Sockets that serve market data beside the main address."""
         return await self._core.ask("feed", FeedAddresses, {})
+
+    @both
+    async def feed_integrity(self) -> FeedIntegrity:
+        """How well the feed is followed: snapshots, resumes, merged messages, clients that did not read."""
+        return await self._core.ask("feed_integrity", FeedIntegrity, {})

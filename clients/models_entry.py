@@ -31,3 +31,19 @@ class FeedAddresses(Model, frozen=True, kw_only=True):
     epoch: int
     seq: int
     workers: tuple[str, ...]
+
+
+class FeedIntegrity(Model, frozen=True, kw_only=True):
+    """What the main address counts of its sockets since it started; `connections` are those of now."""
+
+    epoch: int
+    seq: int
+    connections: int
+    opened: int
+    refused: int
+    messages: int
+    snapshots: int
+    merged: int
+    resumed: int
+    resumes_too_old: int
+    lagged: int

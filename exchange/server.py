@@ -40,6 +40,7 @@ from exchange.gateways.rest.app import build_app
 from exchange.gateways.rest.metrics import Metrics, Source, Sources
 from exchange.gateways.stream.endpoint import StreamDoor
 from exchange.gateways.stream.session import OPERATIONS_KNOWN
+from exchange.gateways.stream.stats import StreamStats
 from exchange.ports_history import MAX_LIMIT, FixRow, Page, Window
 from exchange.projections.board import Board, KnownFix, KnownTrade
 from exchange.projections.candle_channel import CandleChannel
@@ -172,15 +173,15 @@ class Exchange:
     def _doors(self, history: History) -> Any:
         limits = self.settings.limits
         access, budgets = Access(self._keys), DoorBudgets(limits, firm_of=partial(firm_of, self.handle.venue))
+        stats = StreamStats()
         dispatcher = Dispatcher(
             self.handle, history, self._store, self._keys, self._reports, budgets, self.settings.clock,
             speed=str(self.settings.speed if self.settings.clock == "compressed" else 1), depths=self.market_data,
             limits=limits_answer(limits), engine=matching_core.IMPLEMENTATION, version=__version__,
             valid_until_s=limits.valid_until_s, chains=self._chains, make_file=make_file,
-            feed_addresses=self._feed_addresses,
+            feed_addresses=self._feed_addresses, stream_stats=stats,
         )  # fmt: skip
-        self._stream = StreamDoor(dispatcher, access, budgets, limits, self.market_data)
-        stats = self._stream.stats
+        self._stream = StreamDoor(dispatcher, access, budgets, limits, self.market_data, stats=stats)
         self._feed_hub = FeedHub(self.market_data, self._keys, asdict(limits), lambda: stats.connections > 0)
         sources: tuple[Source | Sources, ...] = (
             Source("stream_connections", "Open sockets.", "gauge", lambda: stats.connections),

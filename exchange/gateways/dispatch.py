@@ -20,6 +20,7 @@ from exchange.gateways import batches, statement_questions
 from exchange.gateways.error_catalogue import errors_answer
 from exchange.gateways.questions import QUESTIONS, MakeFile, Surroundings, not_configured
 from exchange.gateways.signatures import check_reading
+from exchange.gateways.stream.stats import StreamStats
 from exchange.ports_access import Budgets, Depths, Keys, Principal, Reports, Stored
 from exchange.ports_history import History, HistoryUnavailable
 from exchange.ports_statements import Chains
@@ -68,10 +69,11 @@ class Dispatcher:
         clock_kind: str, *, speed: str = "1", depths: Depths | None = None, limits: Limits = Limits(items=()),
         engine: str = "", version: str = "", valid_until_s: int = VALID_UNTIL_S, read_wait_s: float = READ_WAIT_S,
         chains: Chains | None = None, make_file: MakeFile | None = None, feed_addresses: Sequence[str] = (),
+        stream_stats: StreamStats | None = None,
     ) -> None:  # fmt: skip
         """clock_kind: system, compressed or manual; depths: live books with the socket's seq; engine, version: for health.
 
-        chains, make_file: hashes and files of statements.
+        chains, make_file: hashes and files of statements; stream_stats: counted by the socket's door.
 
         budgets None: the doors count themselves.
         """
@@ -85,6 +87,7 @@ class Dispatcher:
             handle=handle, history=history, stored=stored, keys=keys, reports=reports, depths=depths,
             clock_kind=clock_kind, speed=speed, limits=limits, errors=errors_answer(), engine=engine, version=version,
             read_wait_s=read_wait_s, chains=chains, make_file=make_file, feed_addresses=feed_addresses,
+            stream_stats=stream_stats or StreamStats(),
             statement_lines=next((each.value for each in limits.items if each.name == "statement_lines"), STATEMENT_LINES),
         )  # fmt: skip
 

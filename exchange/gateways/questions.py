@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from exchange.gateways import history_view as past
 from exchange.gateways import price_view
 from exchange.gateways.cursors import cursor_of, keys_of, text_cursor_of, text_of
 from exchange.gateways.green_view import share_page
+from exchange.gateways.stream.stats import StreamStats
 from exchange.ports_access import Depths, KeyRow, Keys, ReportRow, Reports, Stored
 from exchange.ports_history import History
 from exchange.ports_statements import Chains, MadeFile
@@ -29,7 +30,7 @@ from exchange.protocol import requests as r
 from exchange.protocol import requests_delivery as rd
 from exchange.protocol import requests_green as g
 from exchange.protocol import requests_operator as ro
-from exchange.protocol.answers_feed import FeedAddresses
+from exchange.protocol.answers_feed import FeedAddresses, FeedIntegrity
 from exchange.protocol.errors import DoorError, DoorReason
 from exchange.protocol.measures import Measures, invalid, time_ns, time_text
 from exchange.protocol.operations import SCOPES
@@ -64,6 +65,7 @@ class Surroundings:
     read_wait_s: float
     statement_lines: int  # of one statement, at most
     feed_addresses: Sequence[str] = ()  # of feed workers
+    stream_stats: StreamStats = field(default_factory=StreamStats)
     chains: Chains | None = None  # hashes and confirmations of statements; None: statements have none
     make_file: MakeFile | None = None  # a statement as a file of a format
     files_at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FILES_AT_ONCE))
@@ -147,6 +149,11 @@ async def _limits(x: Surroundings, _: r.Nothing) -> o.Limits:
 @_plain_question
 async def _feed(x: Surroundings, _: r.Nothing) -> FeedAddresses:
     return FeedAddresses(epoch=x.handle.epoch, seq=x.handle.seq, workers=tuple(x.feed_addresses))
+
+
+@_plain_question
+async def _feed_integrity(x: Surroundings, _: r.Nothing) -> FeedIntegrity:
+    return FeedIntegrity(epoch=x.handle.epoch, seq=x.handle.seq, **asdict(x.stream_stats))
 
 
 @_plain_question

@@ -9,3 +9,19 @@ class FeedAddresses(Answer, frozen=True, kw_only=True):
     epoch: int
     seq: int
     workers: tuple[str, ...]
+
+
+class FeedIntegrity(Answer, frozen=True, kw_only=True):
+    """What the main address counts of its sockets since the start of this epoch; `connections` are those of now."""
+
+    epoch: int
+    seq: int
+    connections: int
+    opened: int
+    refused: int
+    messages: int
+    snapshots: int
+    merged: int
+    resumed: int
+    resumes_too_old: int
+    lagged: int

@@ -56,6 +56,7 @@ _OPERATIONS = (
     _get("limits", "/v1/limits", OPEN, r.Nothing, o.Limits, "Every limit of the doors."),
     _get("errors", "/v1/errors", OPEN, r.Nothing, o.Errors, "Every code that can be answered."),
     _get("feed", "/v1/feed", "read", r.Nothing, af.FeedAddresses, "Addresses that serve market data beside this one."),
+    _get("feed_integrity", "/v1/feed/integrity", "read", r.Nothing, af.FeedIntegrity, "How well the feed is followed."),
     # the market
     _get("venue", "/v1/venue", "read", r.Nothing, a.Venue, "Measures, clock and fees of the venue."),
     _get("catalogue", "/v1/catalogue", "read", r.Nothing, a.Catalogue, "Chips, regions, reach and links."),

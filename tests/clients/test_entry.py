@@ -154,3 +154,4 @@ def test_status_and_candles_are_followed(own: LiveMarket) -> None:
             break
     assert look.topic == f"{FAMILY}@1h" and look.candles[-1].trades >= 1
     assert cpx.feed_addresses().workers == ()
+    assert cpx.feed_integrity().epoch == cpx.feed_addresses().epoch

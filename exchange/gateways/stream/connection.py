@@ -8,7 +8,6 @@ when they are ready, and no order is promised between answers and channels.
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from exchange.engine.feed_source import FeedSource, NotYet
@@ -20,6 +19,7 @@ from exchange.gateways.stream.entry import OrderEntry, fault_payload
 from exchange.gateways.stream.outbox import Outbox
 from exchange.gateways.stream.patterns import Patterns
 from exchange.gateways.stream.session import HEARTBEAT, Session, Topic, failure_payload, result_payload
+from exchange.gateways.stream.stats import StreamStats
 from exchange.ports_access import Principal
 from exchange.protocol import stream as s
 from exchange.protocol.errors import DoorError, DoorReason
@@ -37,7 +37,7 @@ class Door(Protocol):
     market: FeedSource
     limits: DoorLimits
     dispatcher: Dispatcher
-    stats: "StreamStats"
+    stats: StreamStats
 
     def now_ns(self) -> int:
         """Never goes back."""
@@ -76,17 +76,6 @@ class Wire(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class StreamStats:
-    """Since the start, but `connections`, which are those of now."""
-
-    connections: int = 0
-    opened: int = 0
-    refused: int = 0  # handshakes
-    messages: int = 0  # sent
-    lagged: int = 0  # connections ended because their clients did not read
-
-
 class Connection:
     """From the accepted handshake to the end."""
 
@@ -107,7 +96,8 @@ class Connection:
         self._is_gone = False  # nothing is sent any more
         self._is_flushing = False  # `flush` is on its way
         self.outbox = Outbox(
-            door.limits, self._wake, self._market.snapshot_payload, self._heartbeat, session.topics.discard, self._ending
+            door.limits, self._wake, self._market.snapshot_payload, self._heartbeat, session.topics.discard, self._ending,
+            door.stats,
         )  # fmt: skip
         self._patterns: Patterns | None = None
         self.entry = OrderEntry(session, self.outbox, door.dispatcher)
@@ -295,6 +285,8 @@ class Connection:
             return
         if watch.resume is not None and watch.resume[0] == self._market.epoch and feed.reaches_back_to(watch.resume[1]):
             from_seq = watch.resume[1]
+        self._door.stats.resumed += from_seq is not None
+        self._door.stats.resumes_too_old += watch.resume is not None and from_seq is None
         self._say_subscribed(watch.id, topic, feed.seq, from_seq is not None)
         self.outbox.watch(topic, feed, from_seq)
         self.session.topics.add(topic)

@@ -18,9 +18,10 @@ from exchange.engine.feed_source import FeedSource
 from exchange.gateways.access import Access
 from exchange.gateways.dispatch import Dispatcher
 from exchange.gateways.limits import DoorBudgets, DoorLimits
-from exchange.gateways.stream.connection import Connection, StreamStats
+from exchange.gateways.stream.connection import Connection
 from exchange.gateways.stream.ledger import Ledgers
 from exchange.gateways.stream.session import HEARTBEAT_S, Session
+from exchange.gateways.stream.stats import StreamStats
 from exchange.gateways.stream.transport import WIRE
 from exchange.ports_access import Principal
 from exchange.protocol.errors import DoorError, DoorReason
@@ -39,11 +40,11 @@ class StreamDoor:
     def __init__(
         self, dispatcher: Dispatcher, access: Access, budgets: DoorBudgets, limits: DoorLimits, market: FeedSource, *,
         allowed_origins: Collection[str] = (), now_ns: Callable[[], int] = monotonic_ns,
-        server_ts_ns: Callable[[], int] = time_ns,
+        server_ts_ns: Callable[[], int] = time_ns, stats: StreamStats | None = None,
     ) -> None:  # fmt: skip
         """allowed_origins: of browsers, beside the server's own, as in the header Origin."""
         self.dispatcher, self.limits, self.market = dispatcher, limits, market
-        self.stats = StreamStats()
+        self.stats = stats or StreamStats()
         self.now_ns, self.server_ts_ns = now_ns, server_ts_ns
         self._access, self._budgets = access, budgets
         self._allowed_origins = frozenset(allowed_origins)

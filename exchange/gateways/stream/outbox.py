@@ -14,6 +14,7 @@ from exchange.engine.feeds import Feed, Message
 from exchange.gateways.limits import DoorLimits
 from exchange.gateways.stream.frames import frame
 from exchange.gateways.stream.session import Topic
+from exchange.gateways.stream.stats import StreamStats
 from exchange.protocol import stream as s
 from exchange.protocol.formats import JSON, encode_as
 
@@ -53,6 +54,7 @@ class Subscription:
         if self.needs_snapshot or (feed.merge is not None and not feed.reaches_back_to(self.sent_seq)):
             self.needs_snapshot = False
             self.sent_seq = self.base = feed.seq
+            outbox.stats.snapshots += 1
             return frame(outbox.fmt, outbox.snapshot_payload(feed, outbox.fmt))
         if self.sent_seq == feed.seq:
             return self._closing_frame() if feed.is_closed else b""
@@ -62,6 +64,7 @@ class Subscription:
         if feed.merge is not None and feed.seq - self.sent_seq > MERGE_FROM:
             merged = frame(outbox.fmt, feed.merged_payload(self.sent_seq, outbox.fmt))
             self.sent_seq = feed.seq
+            outbox.stats.merged += 1
             return merged
         following = self._frame_of(feed.after(self.sent_seq))
         self.sent_seq += 1
@@ -105,16 +108,16 @@ class Outbox:
     __slots__ = (
         "_answer_bytes", "_answers", "_heartbeat", "_is_beating", "_late_s", "_limits", "_on_dropped", "_on_end", "_queue",
         "_to_fetch", "_waiting", "_waiting_bytes", "_wake", "end", "fmt", "has_heartbeat", "has_lagged", "on_their_way",
-        "snapshot_payload", "subscriptions",
+        "snapshot_payload", "stats", "subscriptions",
     )  # fmt: skip
 
     def __init__(
         self, limits: DoorLimits, wake: Callable[[], None], snapshot_payload: Callable[[Feed, int], bytes],
         heartbeat: Callable[[dict[str, int], int], s.Heartbeat], on_dropped: Callable[[Topic], None],
-        on_end: Callable[[], None],
+        on_end: Callable[[], None], stats: StreamStats,
     ) -> None:  # fmt: skip
         """wake: called when there is something to take; heartbeat: makes one of (seqs, queued); on_end: called once."""
-        self.snapshot_payload = snapshot_payload
+        self.snapshot_payload, self.stats = snapshot_payload, stats
         self.fmt = JSON
         self.subscriptions: dict[Topic, Subscription] = {}
         self.end: tuple[int, str] | None = None  # close code and reason, once all is taken

@@ -29,6 +29,7 @@ def test_every_operation_does_what_its_name_says(world):
     assert do("health", None)["status"] == "ok"
     assert {each["name"]: each["value"] for each in do("limits", None)["items"]}["body_bytes"] == 65_536
     assert do("feed")["workers"] == []
+    assert do("feed_integrity")["connections"] == 0
     assert {each["reason"] for each in do("errors", None)["items"]} >= {
         "KEY_REUSED",
         "INSUFFICIENT_FUNDS",

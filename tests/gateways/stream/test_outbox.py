@@ -14,6 +14,7 @@ from exchange.gateways.limits import DoorLimits
 from exchange.gateways.stream.frames import payload_of
 from exchange.gateways.stream.outbox import LATE_S, MERGE_FROM, Outbox
 from exchange.gateways.stream.session import Topic
+from exchange.gateways.stream.stats import StreamStats
 from exchange.protocol import stream as s
 from exchange.protocol.formats import encode_as
 
@@ -32,7 +33,7 @@ class World:
         self.topics: set[Topic] = set()
         self.ended = 0
         self.outbox = Outbox(
-            limits or DoorLimits(), lambda: None, self.snapshot, self.heartbeat, self.topics.discard, self.end
+            limits or DoorLimits(), lambda: None, self.snapshot, self.heartbeat, self.topics.discard, self.end, StreamStats()
         )  # fmt: skip
         self.sent: list[Any] = []
 

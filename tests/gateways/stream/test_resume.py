@@ -48,3 +48,34 @@ def test_a_resumed_subscription_is_told_where_the_channel_is_now(live: Live) -> 
     assert (nothing_missed["is_resumed"], nothing_missed["seq"]) == (True, seq)
     again.close()
     client.close()
+
+
+@pytest.mark.slow
+def test_snapshots_and_resumes_are_counted_for_everybody_to_see(live: Live) -> None:
+    (book,) = live.instruments(1)
+    client = Client(live)
+    client.ask("subscribe", channel="depth", instrument=book)
+    old = client.next("snapshot")
+    client.close()
+
+    again = Client(live)
+    before = again.ask("feed_integrity")["result"]
+    told = again.ask("subscribe", channel="depth", instrument=book, epoch=old["epoch"], from_seq=old["seq"])["result"]
+    assert told["is_resumed"]
+    after_resume = again.ask("feed_integrity")["result"]
+    assert again.ask("unsubscribe", channel="depth", instrument=book)["result"]
+    told = again.ask("subscribe", channel="depth", instrument=book, epoch=old["epoch"] + 1, from_seq=old["seq"])["result"]
+    assert not told["is_resumed"]
+    again.next("snapshot")
+    after_other_epoch = again.ask("feed_integrity")["result"]
+    again.close()
+
+    def since(now: dict[str, int], then: dict[str, int]) -> tuple[int, int, int]:
+        return (
+            now["resumed"] - then["resumed"], now["resumes_too_old"] - then["resumes_too_old"],
+            now["snapshots"] - then["snapshots"],
+        )  # fmt: skip
+
+    assert since(after_resume, before) == (1, 0, 0)
+    assert since(after_other_epoch, after_resume) == (0, 1, 1)
+    assert before["connections"] >= 1 and after_other_epoch["messages"] > before["messages"]
