@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, Literal, Protocol, TypeVar
-from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -248,10 +247,9 @@ class Core:
                 wait_s = attempts.after(fault, time.monotonic() - started_s, random.random())
             await asyncio.sleep(wait_s)
 
-    async def download_report(self, report_id: str, file: str) -> bytes:
-        """A file of a report run; always over REST."""
-        path = f"/v1/reports/{quote(report_id, safe='')}/files/{quote(file, safe='')}"
-        call = call_of(OPERATIONS["report"], args_of(OPERATIONS["report"], {"report_id": report_id}))
+    async def download(self, name: str, args: dict[str, Any], path: str) -> bytes:
+        """A file that an operation has told of, from its address; always over REST."""
+        call = call_of(OPERATIONS[name], args_of(OPERATIONS[name], args))
         attempts = Attempts(call, patience_s=self._patience_s, was_connected=self.rest.was_connected)
         found: bytes = await self._retry(attempts, lambda: self.rest.download(path))
         return found

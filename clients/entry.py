@@ -10,11 +10,12 @@ from clients.core import Core
 from clients.errors import CpxError
 from clients.model import read_model
 from clients.models import Ack
-from clients.models_entry import BatchAnswer, BatchItem, FeedAddresses, FeedIntegrity
+from clients.models_entry import BatchAnswer, BatchItem, FeedAddresses, FeedIntegrity, HistoryFile
 from clients.times import NS_PER_S
 from clients.twin import Runner, Sync, both, both_as
 
 RENEWALS = 3  # of a dead-man timer before it would run out
+HISTORY_WAIT_S = 0.5  # between two questions
 LOOK_S = 1.0  # where the venue's clock is moved by hand
 
 
@@ -147,6 +148,23 @@ class Entry:
     async def feed_addresses(self) -> FeedAddresses:
         """Sockets that serve market data beside the main address."""
         return await self._core.ask("feed", FeedAddresses, {})
+
+    @both
+    async def history_file(self, day: str, channel: str) -> HistoryFile:
+        """How far the Parquet file of a day of a feed channel is; the first question begins it."""
+        return await self._core.ask("history", HistoryFile, {"day": day, "channel": channel})
+
+    @both
+    async def history(self, day: str, channel: str) -> bytes:
+        """The Parquet file of a day of a feed channel, once it is made: polars.read_parquet(io.BytesIO(…)).
+
+        The day is over in the venue's time zone. NotFound where nothing happened on it, Fault where it cannot be made.
+        """
+        while (found := await self.history_file(day, channel)).status != "ready":
+            if found.status == "failed":
+                raise CpxError(f"the history of {channel} on {day} cannot be made: {found.problem}")
+            await asyncio.sleep(HISTORY_WAIT_S)
+        return await self._core.download("history", {"day": day, "channel": channel}, f"/v1/history/{day}/{channel}/file")
 
     @both
     async def feed_integrity(self) -> FeedIntegrity:

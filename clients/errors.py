@@ -173,6 +173,7 @@ _DOOR: dict[str, type[CpxError]] = {
     "BAD_SIGNATURE": InvalidRequest,
     "SESSION_TAKEN": NotSupported,
     "FEED_ONLY": NotSupported,
+    "READ_ONLY": NotSupported,
 }
 _ORDER = (
     "INCOMPLETE INVALID_PRICE INVALID_QTY INVALID_NOTIONAL INVALID_EXPIRY INVALID_WINDOW INVALID_LATENCY INVALID_SHAPE "

@@ -33,6 +33,18 @@ class FeedAddresses(Model, frozen=True, kw_only=True):
     workers: tuple[str, ...]
 
 
+class HistoryFile(Model, frozen=True, kw_only=True):
+    """A day of a channel as Parquet: `running` with the percent of the journal that was read, `ready`, or `failed`."""
+
+    day: str
+    channel: str
+    status: str
+    percent: int
+    messages: int
+    size: int
+    problem: str
+
+
 class FeedIntegrity(Model, frozen=True, kw_only=True):
     """What the main address counts of its sockets since it started; `connections` are those of now."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from clients.build import operation_of
 from clients.core import ANSWERS, Core
@@ -224,4 +225,5 @@ class Operating:
     @both
     async def report_file(self, report_id: str, file: str) -> bytes:
         """One file of a report run."""
-        return await self._core.download_report(report_id, file)
+        path = f"/v1/reports/{quote(report_id, safe='')}/files/{quote(file, safe='')}"
+        return await self._core.download("report", {"report_id": report_id}, path)

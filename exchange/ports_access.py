@@ -84,6 +84,32 @@ class Reports(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """A day of a channel as a file: how far it is; percent of the journal that was read, messages and bytes of a ready one."""
+
+    status: str  # running | ready | none | failed
+    percent: int = 0
+    messages: int = 0
+    size: int = 0
+    problem: str = ""  # for people
+
+
+class FeedHistory(Protocol):
+    """Where days of channels are made and kept. Called from worker threads."""
+
+    def look(self, day: str, channel: str, seq: int) -> HistoryRow:
+        """How far the file is, whose making begins with the first question; the day is over by seq.
+
+        DoorError TOO_MANY_REQUESTS where enough are being made.
+        """
+        ...
+
+    def file(self, day: str, channel: str) -> Path | None:
+        """Where a finished file is; None where it was not made."""
+        ...
+
+
 class Budgets(Protocol):
     """How often a principal may ask. On the loop only."""
 

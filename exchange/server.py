@@ -17,6 +17,7 @@ import matching_core
 from exchange import __version__
 from exchange.adapters.clock import CompressedClock, ManualClock, SystemClock
 from exchange.adapters.exporters.sheet_files import make_file
+from exchange.adapters.feed_days import FeedDays
 from exchange.adapters.history import History
 from exchange.adapters.journal_file import Lock, list_segments, locate, open_sequencer
 from exchange.adapters.keys import OPERATOR_KEY_FILE, KeyFile
@@ -43,10 +44,8 @@ from exchange.gateways.stream.session import OPERATIONS_KNOWN
 from exchange.gateways.stream.stats import StreamStats
 from exchange.ports_history import MAX_LIMIT, FixRow, Page, Window
 from exchange.projections.board import Board, KnownFix, KnownTrade
-from exchange.projections.candle_channel import CandleChannel
 from exchange.projections.candles import DAY, Grid
-from exchange.projections.channels import DemandChannel, LaneChannel
-from exchange.projections.price_channels import CurveChannel, PricesChannel
+from exchange.projections.live_views import live_views
 from exchange.workers.counters import worker_sources
 from exchange.workers.hub import FeedHub
 from exchange.workers.keeper import FeedWorkers
@@ -98,10 +97,7 @@ class Exchange:
         desk = Desk(venue)
         desk.remember(history.trades_since(desk.since_ns()))
         board = _board(venue, history)
-        views = (
-            LaneChannel(venue, settings.limits.lanes), DemandChannel(venue), PricesChannel(venue, board),
-            CurveChannel(venue, board), CandleChannel(venue, _trades_of_today(venue, history)),
-        )  # fmt: skip
+        views = live_views(venue, board, _trades_of_today(venue, history), settings.limits.lanes)
         self.market_data = MarketData(venue, sequencer.log.epoch, channels=views)
         sequencer.add_record_sink(self._store.on_record)
         sequencer.add_sink(board.on_command)
@@ -117,6 +113,7 @@ class Exchange:
         self._feed_workers: FeedWorkers | None = None
         self._feed_addresses: list[str] = []
         self._reports = ReportRuns(folder, settings.limits.reports_at_once)
+        self._feed_days = FeedDays(folder, settings.limits.history_at_once)
         self.app = self._doors(history)
 
     @classmethod
@@ -165,6 +162,7 @@ class Exchange:
         if self._feed_workers is not None:
             await self._feed_workers.close()
         self._reports.close()
+        self._feed_days.close()
         await self._writer.close()
         await self._store.close()
         self._keys.close()
@@ -179,7 +177,7 @@ class Exchange:
             speed=str(self.settings.speed if self.settings.clock == "compressed" else 1), depths=self.market_data,
             limits=limits_answer(limits), engine=matching_core.IMPLEMENTATION, version=__version__,
             valid_until_s=limits.valid_until_s, chains=self._chains, make_file=make_file,
-            feed_addresses=self._feed_addresses, stream_stats=stats,
+            feed_addresses=self._feed_addresses, stream_stats=stats, feed_history=self._feed_days,
         )  # fmt: skip
         self._stream = StreamDoor(dispatcher, access, budgets, limits, self.market_data, stats=stats)
         self._feed_hub = FeedHub(self.market_data, self._keys, asdict(limits), lambda: stats.connections > 0)
@@ -194,7 +192,8 @@ class Exchange:
         )
         return build_app(
             dispatcher, access, Metrics(self.handle, lambda: self._store.offset, sources), limits=limits, budgets=budgets,
-            reports=self._reports, version=__version__, stream=self._stream, stream_operations=OPERATIONS_KNOWN,
+            reports=self._reports, history=self._feed_days, version=__version__, stream=self._stream,
+            stream_operations=OPERATIONS_KNOWN,
         )  # fmt: skip
 
     def _halted(self, why: str) -> None:

@@ -21,6 +21,8 @@ SERVED = (  # what the server of a run through sockets leaves beside them
     "exchange.db", "exchange.db-wal", "exchange.db-shm", "access.db", "access.db-journal", "operator.key", "serve.log",
 )  # fmt: skip
 JOURNAL_FILES = re.compile(r"\d{20}\.(?:wal|torn)(?:\.tmp)?", re.ASCII)
+HISTORY_FILES = re.compile(r"\d{4}-\d\d-\d\d-[a-z0-9]+\.parquet(?:\.part)?", re.ASCII)
+MARKET_FILES = re.compile(r"market-\d{4}-\d\d-\d\d(?:\.(?:en|zh)\.(?:html|pdf)|\.json)(?:\.tmp)?", re.ASCII)
 SNAPSHOT_FILES = re.compile(r"\d{20}\.snap|unproven(?:\.tmp)?", re.ASCII)
 
 
@@ -107,7 +109,9 @@ def clear_run(out: Path) -> None:
             for path in (out / name, out / f"{name}.tmp", (out / name).with_suffix(".tmp")):
                 _remove(path)
         _clear_statements(out / "statements")
+        _clear(out / "market", MARKET_FILES)
         _clear(out / "snapshots", SNAPSHOT_FILES)
+        _clear(out / "history", HISTORY_FILES)
         _clear(out / "journal", JOURNAL_FILES)
     finally:
         lock.release()

@@ -1,7 +1,7 @@
 """`cpx`: the list of commands. A command's own module is imported only when that command runs.
 
-To add one: a line in COMMANDS and a module `exchange/cli/<name>.py` with `command` (or a line in SHARED), which is a
-`typer.Typer()` holding one command (or a group of them).
+To add one: a line in COMMANDS and a module `exchange/cli/<name>.py` (`_` for `-`) with `command` (or a line in SHARED), which
+is a `typer.Typer()` holding one command (or a group of them).
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ COMMANDS = {
     "green": "Green power: shares of a day, certificates, supply from sun, wind or a file.",
     "keys": "Make, list and end keys, over a server or in its folder.",
     "report": "Show what came of a run: fills, prices, reasons, statements.",
+    "market-report": "What each day of a run came to: volumes, prices, utilization, unfilled demand, shortfalls, with plots.",
     "prices": "Prove the published fixes from the journal; show what one was made from.",
+    "history": "What the feeds told, from a journal: a day as Parquet, or played to clients at any speed.",
     "verify": "Check a journal and its snapshots without starting the venue.",
     "doctor": "Show what this machine has, what is missing, and the command that mends it.",
     "bench": "Measure the engine and compare with the goals.",
@@ -65,7 +67,7 @@ SHARED = {
 
 def load(name: str) -> Any:
     """The real command of `exchange/cli/<name>.py`, or of the module that SHARED names."""
-    module_name = f"exchange.cli.{SHARED.get(name, name)}"
+    module_name = f"exchange.cli.{SHARED.get(name, name.replace('-', '_'))}"
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

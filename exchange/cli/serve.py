@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import socket
 
     from exchange.cli.crowd_watch import CrowdWatch
+    from exchange.gateways.limits import DoorLimits
     from exchange.server import Exchange, ServeSettings
 
 command = typer.Typer(add_completion=False)
@@ -68,12 +69,12 @@ def serve(
     choose_engine(engine)
     _check_engine(allow_reference or demo)
     settings = _settings(place, database, clock, speed, demo, limit)
-    listener = _listen(host, port)
+    listener = listen(host, port)
     feed_listeners = _feed_listeners(host, listener, feed_workers)
     if host not in LOOPBACK:
         note(f"warning: {host} can be reached from outside and speaks plain HTTP: put TLS in front, docs/guides/serve.md")
     plan = Plan(settings, host, demo, seed, as_json, feed_listeners)
-    with asyncio.Runner(loop_factory=_new_loop) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         code = runner.run(_serve(plan, listener))
     raise typer.Exit(code)
 
@@ -90,7 +91,8 @@ class Plan:
     feed_listeners: tuple[socket.socket, ...] = ()
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
+def new_loop() -> asyncio.AbstractEventLoop:
+    """The event loop of a server."""
     import uvloop
 
     return uvloop.new_event_loop()
@@ -118,7 +120,7 @@ def _settings(
     return ServeSettings(folder, database, kind.value, speed, start_ns, door_limits)
 
 
-def _listen(host: str, port: int | None) -> socket.socket:
+def listen(host: str, port: int | None) -> socket.socket:
     """A listening socket; the default port gives way to a free one, a port that was asked for does not."""
     problem = ""
     for candidate in (DEFAULT_PORT, 0) if port is None else (port,):
@@ -152,7 +154,7 @@ def _feed_listeners(host: str, listener: socket.socket, count: int) -> tuple[soc
         try:
             found.append(_bind(host, listener.getsockname()[1] + number))
         except (OSError, OverflowError):
-            found.append(_listen(host, 0))
+            found.append(listen(host, 0))
     return tuple(found)
 
 
@@ -173,7 +175,7 @@ async def _serve(plan: Plan, listener: socket.socket) -> int:
         fail(f"{plan.settings.folder} cannot be used ({what}): choose another --folder", NO_ROOM)
     crowd: CrowdWatch | None = None
     try:
-        web = _web_server(exchange, plan.settings)
+        web = web_server(exchange.app, exchange.say_goodbye, plan.settings.limits)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, web.stop)
@@ -181,9 +183,9 @@ async def _serve(plan: Plan, listener: socket.socket) -> int:
         calm()
         serving = loop.create_task(web.serve(sockets=[listener]))
         await web.wait_started(serving)
-        url = _url(plan.host, listener)
+        url = server_url(plan.host, listener)
         if plan.feed_listeners:
-            addresses = [_url(plan.host, each).replace("http", "ws", 1) for each in plan.feed_listeners]
+            addresses = [server_url(plan.host, each).replace("http", "ws", 1) for each in plan.feed_listeners]
             await exchange.start_feed_workers(plan.feed_listeners, url, addresses, note)
         if plan.demo:
             crowd = _start_crowd(exchange, plan, url, lambda: not web.should_exit)
@@ -201,7 +203,7 @@ async def _serve(plan: Plan, listener: socket.socket) -> int:
     return 0
 
 
-def _web_server(exchange: Exchange, settings: ServeSettings) -> Any:
+def web_server(app: Any, say_goodbye: Callable[[], None], limits: DoorLimits) -> Any:
     """uvicorn without its own signal handling: the exchange is closed after the doors, in order."""
     import contextlib
 
@@ -218,7 +220,7 @@ def _web_server(exchange: Exchange, settings: ServeSettings) -> Any:
             yield
 
         def stop(self, *_: object) -> None:
-            exchange.say_goodbye()
+            say_goodbye()
             self.should_exit = True
 
         async def wait_started(self, serving: asyncio.Task[None]) -> None:
@@ -227,10 +229,9 @@ def _web_server(exchange: Exchange, settings: ServeSettings) -> Any:
             if serving.done():
                 serving.result()
 
-    limits = settings.limits
     return WebServer(
         uvicorn.Config(
-            exchange.app, loop="none", http=protocol_for(limits), ws=StreamProtocol, ws_per_message_deflate=False,
+            app, loop="none", http=protocol_for(limits), ws=StreamProtocol, ws_per_message_deflate=False,
             ws_max_size=limits.frame_bytes, ws_max_queue=16, ws_ping_interval=20, ws_ping_timeout=20, lifespan="off",
             log_config=None, access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=5,
             timeout_graceful_shutdown=5, h11_max_incomplete_event_size=16 * 1024, backlog=2048,
@@ -238,7 +239,8 @@ def _web_server(exchange: Exchange, settings: ServeSettings) -> Any:
     )  # fmt: skip
 
 
-def _url(host: str, listener: socket.socket) -> str:
+def server_url(host: str, listener: socket.socket) -> str:
+    """Where a listening socket is."""
     port = listener.getsockname()[1]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -267,14 +269,14 @@ def _tell(exchange: Exchange, plan: Plan, url: str) -> None:
         handle = exchange.handle
         ready = {"schema": 1, "url": url, "operator_key_file": str(key_file), "epoch": handle.epoch, "seq": handle.seq}
         if plan.feed_listeners:
-            ready["feed_workers"] = [_url(plan.host, each).replace("http", "ws", 1) for each in plan.feed_listeners]
+            ready["feed_workers"] = [server_url(plan.host, each).replace("http", "ws", 1) for each in plan.feed_listeners]
         typer.echo(json.dumps(ready))
         sys.stdout.flush()
         return
     typer.echo(f"CPX takes requests at {url}")
     typer.echo(f"operator's key in {key_file}; journal and database in {plan.settings.folder}")
     for worker in plan.feed_listeners:
-        typer.echo(f"market data is served at {_url(plan.host, worker).replace('http', 'ws', 1)}/v1/stream as well")
+        typer.echo(f"market data is served at {server_url(plan.host, worker).replace('http', 'ws', 1)}/v1/stream as well")
     for line in exchange.notes:
         note(line)
     if programs := _programs(plan):

@@ -29,9 +29,20 @@ command = typer.Typer(add_completion=False)
 def soak(
     ctx: typer.Context,
     seed: int | None = typer.Option(None, "--seed", min=0, help="Repeat a run by its printed seed."),
+    load: bool = typer.Option(False, "--load", help="Only the load: a server at 70 % of what it can take, with churn."),
+    minutes: float = typer.Option(30.0, min=0.2, help="How long the load lasts."),
 ) -> None:
-    """Run the tests marked `soak`; minutes to hours. Tests find the seed in CPX_SEED."""
+    """Run the tests marked `soak`; minutes to hours. Tests find the seed in CPX_SEED.
+
+    Example: cpx soak --load --minutes 30
+
+    Exit codes: 0 all is well, 1 it is not: a test failed; of the load: an error, memory that is
+    not flat, another hash, or less than 65 % of the capacity reached.
+    """
     chosen = secrets.randbelow(2**32) if seed is None else seed
+    if load:
+        _load(minutes, chosen)
+        return
     headline = f"soak: seed {chosen}, commit {commit()}; again: ./cpx soak --seed {chosen}"
     typer.echo(headline)
     environment = pytest_environment(CPX_SOAK="1", CPX_SEED=str(chosen))
@@ -39,3 +50,14 @@ def soak(
     code = sum_up([outcome])
     typer.echo(headline)
     raise typer.Exit(code)
+
+
+def _load(minutes: float, seed: int) -> None:
+    from exchange.cli.soak_load import run, show_figures
+
+    headline = f"soak: load, seed {seed}, commit {commit()}; again: ./cpx soak --load --minutes {minutes:g} --seed {seed}"
+    typer.echo(headline)
+    found = run(minutes, seed, show=lambda line: typer.echo(line, err=True))
+    show_figures(found)
+    typer.echo(headline)
+    raise typer.Exit(0 if found["is_fine"] else 1)

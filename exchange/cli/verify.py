@@ -220,7 +220,7 @@ def compare_summary(verdict: Verdict, path: Path) -> None:
 class progress_bar:  # noqa: N801 - used as a function
     """A bar over the journal's bytes on a terminal, nothing elsewhere."""
 
-    def __init__(self, total: int, is_wanted: bool) -> None:
+    def __init__(self, total: int, is_wanted: bool, doing: str = "replaying") -> None:
         from rich.console import Console
 
         console = Console(stderr=True)
@@ -228,7 +228,7 @@ class progress_bar:  # noqa: N801 - used as a function
         if is_wanted and console.is_terminal:
             from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-            columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+            columns = (TextColumn(doing), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
             self._progress = Progress(*columns, console=console, transient=True)
             self._task = self._progress.add_task("", total=total)
 

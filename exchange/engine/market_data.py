@@ -261,8 +261,9 @@ class MarketData:
 
     def _add_status(self, instrument: str) -> Feed:
         _, period = self._open_book(instrument)
+        feed = self._add("status", instrument, self._steps)
         self._closes(period, "status", instrument)
-        return self._add("status", instrument, self._steps)
+        return feed
 
     def _open_view(self, channel: str, topic: str) -> Feed:
         self._begin_window()
@@ -274,10 +275,11 @@ class MarketData:
 
     def _add_trades(self, pattern: str) -> Feed:
         family, _, last = pattern.rpartition("/")
-        if pattern != ALL and not (last == ALL and family in self._venue.family_numbers):
-            _, period = self._open_book(pattern)
-            self._closes(period, "trades", pattern)
+        is_one = pattern != ALL and not (last == ALL and family in self._venue.family_numbers)
+        period = self._open_book(pattern)[1] if is_one else 0
         self._trades[pattern] = self._add("trades", pattern, self._events)
+        if is_one:
+            self._closes(period, "trades", pattern)
         return self._trades[pattern]
 
     def _take_trades(self, trades: Iterable[Trade]) -> None:
@@ -353,7 +355,8 @@ class MarketData:
         if window == self._window:
             return
         is_time = window[1:] != self._window[1:]
-        first_new, opened = 0 if is_time else self._window[0], range(self._window[2] + 1, window[2] + 1)
+        first_new = 0 if is_time else self._window[0]
+        opened = range(max(self._window[2] + 1, window[1]), window[2] + 1)  # not what a clock that jumps passes over
         self._window = window
         for period in sorted(self._of_period):
             if not is_instrument_open(self._venue.periods, period, now_ns, self._venue.settings.horizon_periods):

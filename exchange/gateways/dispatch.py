@@ -16,12 +16,12 @@ from zoneinfo import ZoneInfo
 
 from exchange.engine import queries
 from exchange.engine.handle import Answer, Busy, Envelope, Handle, VenueHalted
-from exchange.gateways import batches, statement_questions
+from exchange.gateways import batches, feed_questions, statement_questions
 from exchange.gateways.error_catalogue import errors_answer
 from exchange.gateways.questions import QUESTIONS, MakeFile, Surroundings, not_configured
 from exchange.gateways.signatures import check_reading
 from exchange.gateways.stream.stats import StreamStats
-from exchange.ports_access import Budgets, Depths, Keys, Principal, Reports, Stored
+from exchange.ports_access import Budgets, Depths, FeedHistory, Keys, Principal, Reports, Stored
 from exchange.ports_history import History, HistoryUnavailable
 from exchange.ports_statements import Chains
 from exchange.protocol import present
@@ -58,7 +58,7 @@ _WITHOUT_KEY = frozenset(("create_key", "start_report"))
 # Where a command has a name of its own, that is its idempotency key; elsewhere a header may give one.
 _CLIENT_ID = {"submit_task": "client_order_id", "place_order": "client_order_id", "place_offer": "offer_id"}
 _LOG = logging.getLogger("cpx.dispatch")
-assert QUESTIONS.keys() >= statement_questions.NAMES  # its import puts them there
+assert QUESTIONS.keys() >= statement_questions.NAMES | feed_questions.NAMES  # their import puts them there
 
 
 class Dispatcher:
@@ -69,7 +69,7 @@ class Dispatcher:
         clock_kind: str, *, speed: str = "1", depths: Depths | None = None, limits: Limits = Limits(items=()),
         engine: str = "", version: str = "", valid_until_s: int = VALID_UNTIL_S, read_wait_s: float = READ_WAIT_S,
         chains: Chains | None = None, make_file: MakeFile | None = None, feed_addresses: Sequence[str] = (),
-        stream_stats: StreamStats | None = None,
+        stream_stats: StreamStats | None = None, feed_history: FeedHistory | None = None,
     ) -> None:  # fmt: skip
         """clock_kind: system, compressed or manual; depths: live books with the socket's seq; engine, version: for health.
 
@@ -87,7 +87,7 @@ class Dispatcher:
             handle=handle, history=history, stored=stored, keys=keys, reports=reports, depths=depths,
             clock_kind=clock_kind, speed=speed, limits=limits, errors=errors_answer(), engine=engine, version=version,
             read_wait_s=read_wait_s, chains=chains, make_file=make_file, feed_addresses=feed_addresses,
-            stream_stats=stream_stats or StreamStats(),
+            stream_stats=stream_stats or StreamStats(), feed_history=feed_history,
             statement_lines=next((each.value for each in limits.items if each.name == "statement_lines"), STATEMENT_LINES),
         )  # fmt: skip
 

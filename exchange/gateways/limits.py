@@ -66,6 +66,7 @@ class DoorLimits:
     outbound_bytes: int = _limit(1024 * KIB, "bytes", "bytes that wait for a slow reader")
     valid_until_s: int = _limit(7 * 86_400, "s", "how far `valid_until` may lie ahead")
     reports_at_once: int = _limit(2, "reports", "report runs at the same time")
+    history_at_once: int = _limit(2, "files", "history files that are made at the same time")
     statement_lines: int = _limit(10_000, "lines", "one statement")
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from exchange.gateways import price_view
 from exchange.gateways.cursors import cursor_of, keys_of, text_cursor_of, text_of
 from exchange.gateways.green_view import share_page
 from exchange.gateways.stream.stats import StreamStats
-from exchange.ports_access import Depths, KeyRow, Keys, ReportRow, Reports, Stored
+from exchange.ports_access import Depths, FeedHistory, KeyRow, Keys, ReportRow, Reports, Stored
 from exchange.ports_history import History
 from exchange.ports_statements import Chains, MadeFile
 from exchange.projections.indices import Codes
@@ -67,6 +67,7 @@ class Surroundings:
     feed_addresses: Sequence[str] = ()  # of feed workers
     stream_stats: StreamStats = field(default_factory=StreamStats)
     chains: Chains | None = None  # hashes and confirmations of statements; None: statements have none
+    feed_history: FeedHistory | None = None  # None: no history is written here
     make_file: MakeFile | None = None  # a statement as a file of a format
     files_at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FILES_AT_ONCE))
 

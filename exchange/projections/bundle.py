@@ -6,7 +6,9 @@ from exchange.projections.calendar import Calendar
 from exchange.projections.deliveries import Deliveries
 from exchange.projections.failures import Failures
 from exchange.projections.green import Green
+from exchange.projections.indices import Indices
 from exchange.projections.ledger import Ledger
+from exchange.projections.supply import Supply
 from exchange.projections.tape import Tape
 from exchange.projections.tasks import Tasks
 
@@ -22,7 +24,12 @@ class Projections:
         self.deliveries = Deliveries()
         self.green = Green(self.calendar)
         self.failures = Failures()
-        parts = (self.calendar, self.ledger, self.tape, self.tasks, self.deliveries, self.green, self.failures)
+        self.supply = Supply(self.calendar, self.tape)
+        self.indices = Indices()
+        parts = (
+            self.calendar, self.ledger, self.tape, self.tasks, self.deliveries, self.green, self.failures, self.supply,
+            self.indices,
+        )  # fmt: skip
         self._sinks = tuple(part.on_command for part in parts)
 
     def on_command(self, seq: int, ts_ns: int, command: Any, events: Any) -> None:

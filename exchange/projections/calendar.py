@@ -66,6 +66,10 @@ class Calendar:
         self.day(time_ns)
         return self._end_ns
 
+    def day_span(self, day: date) -> tuple[int, int]:
+        """The first ns of a venue day, and of the next one."""
+        return self._midnight(day), self._midnight(day + _DAY)
+
     def text(self, time_ns: int) -> str:
         """RFC 3339 in the venue's time zone; a fraction of a second only where there is one, no digit lost."""
         if time_ns != self._last_ns:
@@ -81,6 +85,7 @@ class Calendar:
         return (_EPOCH + timedelta(seconds=time_ns // NS_PER_SECOND)).astimezone(self._zone)
 
     def _midnight(self, day: date) -> int:
+        assert self._zone is not None, "no day before SetVenue"
         local = datetime(day.year, day.month, day.day, tzinfo=self._zone)
         return (local - _EPOCH) // _SECOND * NS_PER_SECOND
 

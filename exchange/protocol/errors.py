@@ -46,6 +46,7 @@ class DoorReason(IntEnum):
     BAD_SIGNATURE = 29
     FEED_ONLY = 30
     SESSION_TAKEN = 31
+    READ_ONLY = 32
 
 
 class DoorRule(NamedTuple):
@@ -114,6 +115,9 @@ DOOR_RULES: dict[DoorReason, DoorRule] = {
     ),
     DoorReason.FEED_ONLY: DoorRule(
         421, False, True, "this address serves market data only", "send it to the main address, which the detail names"
+    ),
+    DoorReason.READ_ONLY: DoorRule(
+        403, False, True, "this is a replay: the market can be watched, and nothing else", "send it to a running exchange"
     ),
 }  # fmt: skip
 

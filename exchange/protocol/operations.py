@@ -57,6 +57,8 @@ _OPERATIONS = (
     _get("errors", "/v1/errors", OPEN, r.Nothing, o.Errors, "Every code that can be answered."),
     _get("feed", "/v1/feed", "read", r.Nothing, af.FeedAddresses, "Addresses that serve market data beside this one."),
     _get("feed_integrity", "/v1/feed/integrity", "read", r.Nothing, af.FeedIntegrity, "How well the feed is followed."),
+    _get("history", "/v1/history/{day}/{channel}", "read", ro.HistoryOf, af.HistoryFile,
+         "A day of a feed channel as a Parquet file; made when it is first asked for."),
     # the market
     _get("venue", "/v1/venue", "read", r.Nothing, a.Venue, "Measures, clock and fees of the venue."),
     _get("catalogue", "/v1/catalogue", "read", r.Nothing, a.Catalogue, "Chips, regions, reach and links."),
@@ -167,6 +169,7 @@ OTHER_ROUTES = {
     ("GET", "/docs"): OPEN,
     ("GET", "/docs/{file}"): OPEN,
     ("GET", "/v1/reports/{report_id}/files/{file}"): "operate",
+    ("GET", "/v1/history/{day}/{channel}/file"): "read",
     ("WEBSOCKET", "/v1/stream"): OPEN,  # its first frame must be a login
 }
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from exchange.protocol.fields import Code, Count, Decimal, Id, Instrument, Time, Word
-from exchange.protocol.requests import Body, OwnPage, Text
+from exchange.protocol.requests import Body, Date, OwnPage, Text
 
 
 class VenueTerms(Body, frozen=True, kw_only=True):
@@ -191,6 +191,13 @@ class KeyName(Body, frozen=True, kw_only=True):
     """One key."""
 
     key_id: Id
+
+
+class HistoryOf(Body, frozen=True, kw_only=True):
+    """A day of a feed channel, in the venue's time zone."""
+
+    day: Date
+    channel: Id
 
 
 class ReportTerms(Body, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ CHANNELS = (
     "instruments", "status", "top", "depth", "depth10", "depth50", "orders", "trades", "candles", "prices", "curve", "lane",
     "demand", "user", "heartbeat",
 )  # fmt: skip
+RECORDED = tuple(channel for channel in CHANNELS if channel not in ("lane", "user", "heartbeat"))  # that have a history
 NAMED = frozenset(CHANNELS) - {"instruments", "demand", "user", "heartbeat"}  # channels that are about something
 CONFLATED = frozenset(CHANNELS) - {"trades", "user"}  # a late reader gets the newest state instead of every step
 WILD = frozenset(("status", "top", "depth", "depth10", "depth50", "orders", "candles"))  # FAMILY/*: one of each instrument

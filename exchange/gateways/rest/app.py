@@ -28,7 +28,7 @@ from exchange.gateways.rest.metrics import CONTENT_TYPE, Metrics
 from exchange.gateways.rest.openapi import document
 from exchange.gateways.rest.problems import JSON, Answer, problem
 from exchange.gateways.rest.reading import Reader, one_header
-from exchange.ports_access import Principal, Reports
+from exchange.ports_access import FeedHistory, Principal, Reports
 from exchange.protocol import strict_json
 from exchange.protocol.answers_statements import StatementFile
 from exchange.protocol.errors import DoorError, DoorReason
@@ -161,6 +161,7 @@ def build_app(
     limits: DoorLimits,
     budgets: DoorBudgets,
     reports: Reports,
+    history: FeedHistory,
     version: str = "0",
     stream: ASGIApp | None = None,
     stream_operations: Iterable[str] | None = None,
@@ -179,7 +180,7 @@ def build_app(
         endpoint = _add(app, operation.method, operation.path, operation.name, handler)
         if "{" not in operation.path:
             fixed[operation.method, operation.path.encode("ascii")] = endpoint
-    for (method, path), name, handler in _others(gate, metrics, reports, version):
+    for (method, path), name, handler in _others(gate, metrics, reports, history, version):
         _add(app, method, path, name, handler)
     if stream is not None:
         app.router.routes.append(WebSocketRoute(STREAM_PATH, _Socket(stream), name="stream"))  # for the permission table
@@ -254,9 +255,9 @@ def _next_link(request: Request, cursor: str) -> str:
 
 
 def _others(
-    gate: _Gate, metrics: Metrics, reports: Reports, version: str
+    gate: _Gate, metrics: Metrics, reports: Reports, history: FeedHistory, version: str
 ) -> list[tuple[Route, str, Handler]]:
-    """What is not an operation: metrics, the API's description, report files."""
+    """What is not an operation: metrics, the API's description, report files, history files."""
     described = msgspec.json.encode(document(TITLE, version, SUMMARY))
     socket_described = msgspec.json.encode(asyncapi.document(TITLE, version, SUMMARY))
 
@@ -295,6 +296,14 @@ def _others(
             raise DoorError(DoorReason.NOT_FOUND, "no such report file")
         return FileResponse(path, filename=name)
 
+    async def history_file(request: Request) -> Response:
+        day, channel = request.path_params["day"], request.path_params["channel"]
+        path = history.file(day, channel)
+        if path is None:
+            hint = f"ask GET /v1/history/{day[:10]}/{channel[:16]} until it is ready"
+            raise DoorError(DoorReason.NOT_FOUND, "this file is not made", hint=hint)
+        return FileResponse(path, filename=path.name, media_type="application/vnd.apache.parquet")
+
     handlers: dict[Route, tuple[str, Handler]] = {
         ("GET", "/metrics"): ("metrics", metrics_text),
         ("GET", "/openapi.json"): ("openapi", openapi),
@@ -302,6 +311,7 @@ def _others(
         ("GET", "/docs"): ("docs", docs),
         ("GET", "/docs/{file}"): ("docs_file", docs_file),
         ("GET", "/v1/reports/{report_id}/files/{file}"): ("report_file", report_file),
+        ("GET", "/v1/history/{day}/{channel}/file"): ("history_file", history_file),
     }
     return [(route, name, guarded(route, handler)) for route, (name, handler) in handlers.items()]
 

@@ -103,6 +103,11 @@ class Connection:
         self.entry = OrderEntry(session, self.outbox, door.dispatcher)
         self._cutting: asyncio.TimerHandle | None = self._loop.call_later(door.limits.login_s, self._out_of_time)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the client has something yet to take."""
+        return self._wire.is_paused or not self.outbox.is_empty
+
     def close(self, code: int, reason: str, payload: bytes = b"") -> None:
         """Ends the connection from our side, once what waits is sent; cut off where it is not taken in time."""
         if self.outbox.end is None and payload:

@@ -98,6 +98,16 @@ class StreamDoor:
         for connection in connections:
             connection.flush()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether any client has something yet to take."""
+        return any(connection.is_waiting for connection in self._connections.values())
+
+    @property
+    def has_followers(self) -> bool:
+        """Whether anybody follows anything but heartbeats."""
+        return any(connection.outbox.subscriptions for connection in self._connections.values())
+
     def end_all(self) -> None:
         """After a fault of ours in the feeds: nobody may take silence for a quiet market."""
         for connection in list(self._connections.values()):

@@ -136,6 +136,11 @@ class Outbox:
     def __len__(self) -> int:
         return self._answers + self._waiting + sum(sub.has_more for sub in self.subscriptions.values() if sub.feed.merge)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits to be taken."""
+        return not self._queue
+
     # --- in ---
 
     def put(self, payload: bytes) -> None:

@@ -39,6 +39,7 @@ ARGS = {
     "give_access": {"lease_id": "0", "access": "ssh there"},
     "return_result": {"lease_id": "0", "exit_code": 0, "output": "done"},
     "statement": {"day": "2026-11-24"},
+    "history": {"day": "2026-11-23", "channel": "trades"},
     "statement_file": {"day": "2026-11-24", "format": "csv"},
     "statement_line": {"day": "2026-11-24", "line_id": "0-0"},  # `fill` puts one of the buyer's in
     "confirm_statement": {"day": "2026-11-24", "hash": "0" * 64},

@@ -59,6 +59,7 @@ def live_things(world):
         "account": buyer,
         "holds": buyer,
         "statement": {"day": "2026-11-24"} | buyer,
+        "history": {"day": "2026-11-23", "channel": "trades"},
         "statement_file": {"day": "2026-11-24", "format": "csv", "language": "en", "tax": "6"} | buyer,
         "statement_line": {"day": "2026-11-24", "line_id": deposited} | buyer,
         "statement_days": buyer,

@@ -205,6 +205,10 @@ def test_every_operation_does_what_its_name_says(world):
     for bad in ("nothing.csv", "..%2Freport.json", "report.json", "%2e%2e"):
         assert world.send("GET", f"/v1/reports/{begun['report_id']}/files/{bad}", None, bearer).status == 404
 
+    # History is of days that are over: tests/gateways/rest/test_history.py.
+    assert world.ask("history", "buyer", day="2026-11-24", channel="trades").reason == "REFUSED"
+    done.add("history")
+
     assert done == set(OPERATIONS), set(OPERATIONS) - done
 
 

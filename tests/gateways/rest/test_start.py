@@ -2,6 +2,7 @@
 
 import pytest
 
+from exchange.adapters.feed_days import FeedDays
 from exchange.adapters.keys import KeyFile
 from exchange.adapters.report_runs import ReportRuns
 from exchange.gateways.access import Access, PermissionTableError, verify_complete
@@ -70,6 +71,6 @@ def test_it_starts_without_the_socket(settings):
     made, limits = Exchange(settings), DoorLimits()
     app = build_app(
         made, Access(KeyFile(settings.folder)), Metrics(made.handle, lambda: 0), limits=limits,
-        budgets=DoorBudgets(limits), reports=ReportRuns(settings.folder),
+        budgets=DoorBudgets(limits), reports=ReportRuns(settings.folder), history=FeedDays(settings.folder),
     )  # fmt: skip
     assert {method for method, _ in routes_of(app)} == {"GET", "POST", "PUT", "PATCH", "DELETE"}
