@@ -8,6 +8,7 @@ longer each time, by a random part, so that clients do not come back as a herd.
 
 import asyncio
 import contextlib
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -342,7 +343,7 @@ class Feed:
             if failure is None:
                 self.subscriptions.on_subscribed(subscription, msgspec.convert(result, Subscribed))
             else:
-                self.subscriptions.on_refused(subscription, error_of(failure.error))
+                self._on_refused(subscription, error_of(failure.error))
             return
         future = self._pending.pop(number, None)
         if future is not None and not future.done():
@@ -350,6 +351,18 @@ class Feed:
                 future.set_result(result)
             else:
                 future.set_exception(Turned(failure.error))
+
+    def _on_refused(self, subscription: Subscription, error: CpxError) -> None:
+        self.subscriptions.on_refused(subscription, error)
+        if subscription.chain.state is State.OUT:
+            wait_s = max(1, error.retry_after_s) * (1 + random.random())  # not all of them at the same moment
+            asyncio.get_running_loop().call_later(wait_s, self._ask_if_out, subscription, self.connections)
+
+    def _ask_if_out(self, subscription: Subscription, connection: int) -> None:
+        with self.lock:
+            is_same = connection == self.connections and self.welcome is not None  # a new one has asked for everything anyway
+            if is_same and subscription.listeners and subscription.chain.state is State.OUT:
+                self._ask(subscription)
 
     def _on_heartbeat_answered(self, future: asyncio.Future[Any]) -> None:
         fault = None if future.cancelled() else future.exception()

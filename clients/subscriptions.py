@@ -96,7 +96,14 @@ class Subscriptions:
         self._after(subscription, subscription.chain.subscribed(told.epoch, told.seq, told.is_resumed))
 
     def on_refused(self, subscription: Subscription, error: CpxError) -> None:
-        """There is no such channel, or not for us; or no more, where there was one: it has ended while we were away."""
+        """There is no such channel, or not for us; or no more, where there was one: it has ended while we were away.
+
+        Where there was one, a refusal that does not last only means that it is not current: it is to be asked for again.
+        """
+        if subscription.was_live and error.retryable:
+            subscription.chain.lost(f"refused for now: {error}")
+            subscription.tell_change()
+            return
         if subscription.was_live and isinstance(error, NotFound) and subscription.channel != "user":
             for listener in list(subscription.listeners):
                 listener.on_end_unseen()

@@ -121,6 +121,14 @@ class Budgets(Protocol):
         """The same for hours of an offer that are priced anew (RT8)."""
         ...
 
+    def take_unreadable(self, principal: Principal, operation: Operation, count: int) -> DoorError | None:
+        """The same for entries of a batch that could not be read."""
+        ...
+
+    def take_idle_cancel(self, principal: Principal) -> DoorError | None:
+        """The same for a cancel of an order that is not open."""
+        ...
+
 
 class Depths(Protocol):
     """Live books whose seq is that of the socket's depth channel. On the loop only."""

@@ -5,8 +5,17 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from exchange.engine.feeds import Feed
+from exchange.protocol.errors import DoorError, DoorReason
 
 OnOpened = Callable[[str, tuple[str, ...]], None]  # family, codes of instruments of it that have opened
+
+RETRY_BROKEN_S = 10
+
+
+def market_stopped() -> DoorError:
+    """What everybody is told after a fault of ours in the market data: BEHIND, never what is left of it."""
+    stopped = "the market data has stopped; a new start of the server mends it"
+    return DoorError(DoorReason.BEHIND, stopped, retry_after_s=RETRY_BROKEN_S)
 
 
 class NotYet(Exception):

@@ -17,6 +17,7 @@ from exchange.domain.instrument import is_instrument_open, split_book
 from exchange.domain.reasons import Refusal
 from exchange.domain.venue import Venue
 from exchange.engine.book_image import BookImage
+from exchange.engine.feed_source import market_stopped
 from exchange.engine.feeds import Feed, Shelf
 from exchange.engine.followed import BOOK_CHANNELS, DEPTHS, BookTexts, FollowedBook, Refs
 from exchange.engine.queries import family_answer, obligation_parties, user_data
@@ -34,7 +35,6 @@ EVENTS_A_MESSAGE = 128  # of trades and user: none of them gets above 256 KiB
 OnOpened = Callable[[str, tuple[str, ...]], None]
 ALL = "*"
 LEVELS = DEPTHS["depth"]  # of each side that the feeds and REST tell at most
-RETRY_BROKEN_S = 10
 
 
 
@@ -210,8 +210,7 @@ class MarketData:
 
     def _refuse_if_broken(self) -> None:
         if self.is_broken:
-            stopped = "the market data has stopped; a new start of the server mends it"
-            raise DoorError(DoorReason.BEHIND, stopped, retry_after_s=RETRY_BROKEN_S)
+            raise market_stopped()
 
     def _add(self, channel: str, name: str, shelf: Shelf) -> Feed:
         self._begin_window()
@@ -382,7 +381,7 @@ class MarketData:
             self._books.pop(number).close(self._venue.followed.pop(number), now_ns)
         for channel, name in told:
             if channel in self._views:
-                self._views.close(channel, name)
+                self._views.end(channel, name, Place(self.seq, now_ns))
                 continue
             feed = self._feeds.pop((channel, name))
             if channel == "trades":

@@ -136,13 +136,23 @@ class Views:
         """Looks at every view now, and publishes what has changed."""
         touched, self._touched = self._touched, set()
         self._looked_at_ns, self.place = self._clock(), place
-        for (channel, topic), (view, feed) in list(self._open.items()):
-            if topic and not feed.listeners:
+        for (channel, topic), one in list(self._open.items()):
+            if topic and not one.feed.listeners:
                 self.close(channel, topic)
-                continue
-            data = view.look(touched)
-            if data is not None:
-                feed.publish(place.ts_ns, data, 1 + len(data.items))
+            else:
+                self._publish(one, touched, place)
+
+    def end(self, channel: str, topic: str, place: Place) -> None:
+        """Looks at a view once more and ends it: its gate has closed."""
+        found = self._open.get((channel, topic))
+        if found is not None:
+            self._publish(found, self._touched, place)
+            self.close(channel, topic)
+
+    def _publish(self, one: _Open, touched: set[int], place: Place) -> None:
+        data = one.view.look(touched)
+        if data is not None:
+            one.feed.publish(place.ts_ns, data, 1 + len(data.items))
 
     def close(self, channel: str, topic: str) -> None:
         """Ends a view: nobody follows it, or its gate has closed."""

@@ -49,6 +49,10 @@ class Sends(Protocol):
         """Sends commands; on_done is called once, with the answer of each in their order."""
         ...
 
+    def charge(self, principal: Principal, operation: Operation, count: int) -> None:
+        """Takes tokens for what could not be read; DoorError where there are none."""
+        ...
+
 
 def read(operation: Operation, fmt: int, data: bytes | msgspec.Raw, *, is_checked: bool) -> Batch:
     """The batch; DoorError where it is none. is_checked: the bytes are part of what was read by `decode_as` already."""
@@ -80,11 +84,15 @@ def send(
 ) -> None:  # fmt: skip
     """Sends every entry that could be read; on_done is called once, when the last one is answered.
 
+    DoorError, and nothing is sent, where there is no budget for those that could not.
+
     participant: whose orders these are where an entry does not say so itself.
     """
     single = BATCHES[operation.name][0]
     items = [_owned(each, participant) for each in batch.items] if not principal.participant else batch.items
     good = [each for each in items if not isinstance(each, DoorError)]
+    if len(good) < len(items):
+        dispatcher.charge(principal, single, len(items) - len(good))
 
     def answered(results: list[Result]) -> None:
         left = iter(results)

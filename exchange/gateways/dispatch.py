@@ -52,7 +52,7 @@ _NEEDS_MEASURES = frozenset((
     "dispute_reading", "attest_capacity",
 ))  # fmt: skip
 _NEUTRAL = Measures(settings_of(VenueTerms(name="-")))  # for what no setting counts in: money, prices, times
-_LOOKED_AT = frozenset(("submit_reading", "amend_offer"))
+_LOOKED_AT = frozenset(("submit_reading", "amend_offer", "cancel_order"))
 # What changes something beside the journal, where no idempotency key is remembered.
 _WITHOUT_KEY = frozenset(("create_key", "start_report"))
 # Where a command has a name of its own, that is its idempotency key; elsewhere a header may give one.
@@ -207,6 +207,12 @@ class Dispatcher:
                     raise
                 settle(place, _fault(operation, error))
 
+    def charge(self, principal: Principal, operation: Operation, count: int) -> None:
+        """Takes tokens for entries of a batch that could not be read; DoorError where there are none."""
+        refusal = None if self._budgets is None else self._budgets.take_unreadable(principal, operation, count)
+        if refusal is not None:
+            raise refusal
+
     # --- before ---
 
     def _count(self, principal: Principal, operation: Operation, is_counted: bool) -> None:
@@ -218,7 +224,17 @@ class Dispatcher:
         """What few operations must pass beside the budget; DoorError."""
         if operation.name == "submit_reading":
             check_reading(self._handle, command)
+        if operation.name == "cancel_order":
+            self._count_idle_cancel(principal, participant, args.client_order_id)
         self._count_hours(principal, operation, args, participant)
+
+    def _count_idle_cancel(self, principal: Principal, participant: str, client_order_id: str) -> None:
+        """What is open may always be canceled; a record of the journal for what is not has a price."""
+        if self._budgets is None or self.is_open(participant, client_order_id):
+            return
+        refusal = self._budgets.take_idle_cancel(principal)
+        if refusal is not None:
+            raise refusal
 
     def _count_hours(self, principal: Principal, operation: Operation, args: Any, participant: str) -> None:
         """RT8: an amended offer costs one token for each hour that it touches."""

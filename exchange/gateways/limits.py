@@ -38,8 +38,10 @@ class DoorLimits:
     body_s: int = _limit(10, "s", "time for a body to arrive")
     target_bytes: int = _limit(8 * KIB, "bytes", "path and query of a REST request")
     page_rows: int = _limit(MAX_PAGE, "rows", "`limit` of a list")
-    order_rate: int = _limit(50, "per second", "commands of a participant, over both doors; cancels are free")
+    order_rate: int = _limit(50, "per second", "commands of a participant, over both doors; cancels of what is open are free")
     order_burst: int = _limit(200, "commands", "commands at once after a pause")
+    cancel_rate: int = _limit(200, "per second", "cancels of a participant of orders that are not open (unknown, ended)")
+    cancel_burst: int = _limit(4000, "cancels", "such cancels at once after a pause")
     firm_budgets: int = _limit(4, "budgets", "of orders that a firm has in all, for all its participants together")
     offer_hour_rate: int = _limit(10_000, "per second", "hours of offers that a participant prices anew (RT8)")
     offer_hour_burst: int = _limit(40_000, "hours", "such hours at once after a pause")
@@ -189,6 +191,7 @@ class DoorBudgets:
         self._firms = Bucket("firms", limits.order_rate * much, limits.order_burst * much)
         self._orders = Bucket("orders", limits.order_rate, limits.order_burst)
         self._hours = Bucket("hours", limits.offer_hour_rate, limits.offer_hour_burst)
+        self._cancels = Bucket("cancels", limits.cancel_rate, limits.cancel_burst)
         self._reads = Bucket("reads", limits.read_rate, limits.read_burst)
         self._keyless = Bucket("keyless", limits.keyless_rate, limits.keyless_burst)
         self._wrong_keys = WrongKeys(limits.wrong_keys)
@@ -206,6 +209,21 @@ class DoorBudgets:
         if wait_ns:
             bucket.give_back(principal.participant, now_ns)
         return _refusal(self._firms, wait_ns)
+
+    def take_unreadable(self, principal: Principal, operation: Operation, count: int) -> DoorError | None:
+        """So many entries of a batch that could not be read: one each, a whole burst at most."""
+        if not principal.participant:
+            return None
+        bucket = self._bucket(principal, operation)
+        if bucket is None:
+            bucket = self._cancels
+        return _refusal(bucket, bucket.take(principal.participant, self._clock(), count))
+
+    def take_idle_cancel(self, principal: Principal) -> DoorError | None:
+        """A cancel of an order that is not open; one of an order that is takes nothing, so that it is never too late."""
+        if not principal.participant:
+            return None
+        return _refusal(self._cancels, self._cancels.take(principal.participant, self._clock()))
 
     def take_hours(self, principal: Principal, hours: int) -> DoorError | None:
         """RT8: one token for each hour of an offer that a command prices anew, beside the one for the command."""
@@ -255,8 +273,8 @@ def _refusal(bucket: Bucket, wait_ns: int) -> DoorError | None:
     wait_s = max(1, -(-wait_ns // SECOND_NS))
     detail = f"{bucket.rate} a second, {bucket.burst} at once"
     names = {
-        "orders": "order_rate", "firms": "firm_budgets", "hours": "offer_hour_rate", "reads": "read_rate",
-        "keyless": "keyless_rate",
+        "orders": "order_rate", "firms": "firm_budgets", "cancels": "cancel_rate", "hours": "offer_hour_rate",
+        "reads": "read_rate", "keyless": "keyless_rate",
     }  # fmt: skip
     return DoorError(DoorReason.TOO_MANY_REQUESTS, detail, limit=names[bucket.name], retry_after_s=wait_s)
 

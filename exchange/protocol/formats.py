@@ -9,7 +9,16 @@ from typing import Any, TypeVar
 import msgspec
 
 from exchange.protocol.errors import DoorError, DoorReason
-from exchange.protocol.strict_json import MAX_DEPTH, MAX_KEYS, decode, decode_again, encode, invalid_field
+from exchange.protocol.strict_json import (
+    MAX_DEPTH,
+    MAX_KEYS,
+    MAX_VALUES,
+    decode,
+    decode_again,
+    encode,
+    invalid_field,
+    take_room,
+)
 
 T = TypeVar("T")
 
@@ -33,9 +42,12 @@ def encode_as(fmt: int, message: Any) -> bytes:
 
 
 def decode_as(fmt: int, data: bytes, type_: type[T]) -> T:
-    """A value of this type; DoorError MALFORMED_JSON for the frame, INVALID_FIELD (with its path) for what it says."""
+    """A value of this type; DoorError MALFORMED_JSON for the frame, INVALID_FIELD (with its path) for what it says.
+
+    At most MAX_VALUES are read of one frame.
+    """
     if fmt == JSON:
-        return decode(data, type_)
+        return decode(data, type_, MAX_VALUES)
     _second_look(data)
     return decode_part_as(fmt, data, type_)
 
@@ -78,13 +90,13 @@ def _second_look(data: bytes) -> None:
         value = _UNPACK.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, OverflowError) as error:
         raise _malformed(str(error)) from None
-    keys = _walk(value, 1)
+    keys = _walk(value, 1, [MAX_VALUES])
     if len(_PACK(value)) != len(data) and _keys_written(data) != keys:
         raise _malformed("a key is given twice")
 
 
-def _walk(value: Any, depth: int) -> int:
-    """How many keys there are; DoorError where it is too deep or too wide, or holds what JSON of ours would not."""
+def _walk(value: Any, depth: int, left: list[int]) -> int:
+    """How many keys there are; DoorError where it is too deep, too wide or too long, or holds what JSON of ours would not."""
     kind = type(value)
     if kind is str:
         if "\0" in value:
@@ -95,16 +107,18 @@ def _walk(value: Any, depth: int) -> int:
     if depth > MAX_DEPTH:
         raise _malformed(f"nested deeper than {MAX_DEPTH}")
     if kind is list:
-        return sum(_walk(item, depth + 1) for item in value)
+        take_room(left, len(value))
+        return sum(_walk(item, depth + 1, left) for item in value)
     if kind is not dict:
         raise _malformed(f"a {'float' if kind is float else 'binary, time or extension'} is not read")
     if len(value) > MAX_KEYS:
         raise _malformed(f"an object with {len(value)} keys, at most {MAX_KEYS} are read")
     count = len(value)
+    take_room(left, count)
     for key, item in value.items():
         if type(key) is not str or "\0" in key:
             raise _malformed("a key is no text, or holds a NUL character")
-        count += _walk(item, depth + 1)
+        count += _walk(item, depth + 1, left)
     return count
 
 

@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 MAX_DEPTH = 16
 MAX_KEYS = 256  # of one object
+MAX_VALUES = 16_384  # of one frame or batch: 512 orders with 32 values each
+NO_LIMIT = 1 << 60
 
 _ENCODER = msgspec.json.Encoder()
 _ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
@@ -25,9 +27,12 @@ _NAMED = re.compile(r"field `([^`]*)`")
 _NUMBER_FAULT = re.compile(r"got `float`|Number out of range|Integer value out of range")
 
 
-def decode(data: bytes, type_: type[T]) -> T:
-    """A value of this type; DoorError MALFORMED_JSON for the text, INVALID_FIELD (with its path) for what it says."""
-    _second_look(data)
+def decode(data: bytes, type_: type[T], most_values: int = NO_LIMIT) -> T:
+    """A value of this type; DoorError MALFORMED_JSON for the text, INVALID_FIELD (with its path) for what it says.
+
+    most_values: entries of all objects and lists together; looking at more would hold up everybody else.
+    """
+    _second_look(data, most_values)
     return decode_again(data, type_)
 
 
@@ -67,7 +72,7 @@ def _malformed(detail: str) -> DoorError:
     return DoorError(DoorReason.MALFORMED_JSON, detail)
 
 
-def _second_look(data: bytes) -> None:
+def _second_look(data: bytes, most_values: int) -> None:
     """Counts the keys of the text and of what was read: fewer read than written means that one came twice."""
     try:
         value = _ANY.decode(data)
@@ -75,7 +80,7 @@ def _second_look(data: bytes) -> None:
         raise invalid_field(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(str(error)) from None
-    keys = _walk(value, 1)
+    keys = _walk(value, 1, [most_values])
     # Without a backslash every quote begins or ends a text, and without a blank before a colon every key ends in `":`,
     # as does a quote before a text that begins with a colon: the count is never too low, and the slow reader decides.
     has_blank = b" :" in data or b"\t:" in data or b"\n:" in data or b"\r:" in data
@@ -83,8 +88,8 @@ def _second_look(data: bytes) -> None:
         _slow_look(data)
 
 
-def _walk(value: Any, depth: int) -> int:
-    """How many keys there are; DoorError where it is too deep or too wide, or holds a float."""
+def _walk(value: Any, depth: int, left: list[int]) -> int:
+    """How many keys there are; DoorError where it is too deep, too wide or too long. left: values that may still come."""
     kind = type(value)
     if depth > MAX_DEPTH:
         raise _malformed(f"nested deeper than {MAX_DEPTH}")
@@ -92,19 +97,28 @@ def _walk(value: Any, depth: int) -> int:
         count = len(value)
         if count > MAX_KEYS:
             raise _malformed(f"an object with {count} keys, at most {MAX_KEYS} are read")
+        take_room(left, count)
         for item in value.values():
             inner = type(item)
             if inner is dict or inner is list:
-                count += _walk(item, depth + 1)
+                count += _walk(item, depth + 1, left)
         return count
     if kind is list:
+        take_room(left, len(value))
         count = 0
         for item in value:
             inner = type(item)
             if inner is dict or inner is list:
-                count += _walk(item, depth + 1)
+                count += _walk(item, depth + 1, left)
         return count
     return 0
+
+
+def take_room(left: list[int], values: int) -> None:
+    """DoorError where there are more values than may be read."""
+    left[0] -= values
+    if left[0] < 0:
+        raise _malformed("it holds more values than are read at once")
 
 
 def _slow_look(data: bytes) -> None:

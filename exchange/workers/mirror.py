@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from exchange.engine.feed_source import NotYet, OnOpened
+from exchange.engine.feed_source import NotYet, OnOpened, market_stopped
 from exchange.engine.feeds import Feed, Shelf
 from exchange.protocol import stream as s
 from exchange.protocol.errors import DoorError, DoorReason
@@ -71,6 +71,7 @@ class MirrorMarket:
         """write: sends a frame to the venue."""
         self.epoch, self.seq = hello.epoch, hello.seq
         self.on_fault: Callable[[], None] | None = None
+        self._is_broken = False  # the venue tells nothing more: what is here must not be told as if the market were quiet
         self._now_ns, self._main_url = hello.ts_ns, hello.main_url
         self._write, self._shelf = write, Shelf(room)
         self._feeds: dict[tuple[str, str], MirrorFeed] = {}
@@ -96,6 +97,7 @@ class MirrorMarket:
         """The feed of a channel; NotYet while the venue has not answered, DoorError where it has said no."""
         if channel == PRIVATE:
             raise feed_only(self._main_url)
+        self._refuse_if_broken()
         topic = (channel, name)
         known = self._feeds.get(topic)
         if known is not None:
@@ -109,6 +111,7 @@ class MirrorMarket:
 
     def expand(self, channel: str, pattern: str) -> tuple[str, ...]:
         """The names that a pattern stands for now; NotYet, DoorError as `feed`."""
+        self._refuse_if_broken()
         topic, now_s = (channel, pattern), get_running_loop().time()
         known = self._names.get(topic)
         if known is not None and now_s < known[1]:
@@ -169,6 +172,7 @@ class MirrorMarket:
     def on_ended(self, number: int) -> None:
         """A feed has no more steps."""
         feed = self._numbered.get(number)
+        self._names.clear()  # a gate: what a pattern stood for a moment ago is not all there any more
         if feed is not None:
             self._forget((feed.channel, feed.name), feed)
             feed.close()
@@ -192,11 +196,21 @@ class MirrorMarket:
         if listener in self._joining.get(news.family, ()):
             listener(news.family, tuple(news.codes))
 
+    def on_broken(self) -> None:
+        """A fault in the venue's market data: whoever listens is sent away, and whoever comes back hears BEHIND."""
+        self._is_broken = True
+        if self.on_fault is not None:
+            self.on_fault()
+
     def on_place(self, place: f.Place) -> None:
         """How far the venue is."""
         self.seq, self._now_ns = place.seq, place.ts_ns
 
     # --- inside ---
+
+    def _refuse_if_broken(self) -> None:
+        if self._is_broken:
+            raise market_stopped()
 
     def _fetch(self, topics: Sequence[tuple[str, str]]) -> "Future[Any]":
         """Asks for the feeds that are not here; done when all of them are answered."""

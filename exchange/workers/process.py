@@ -114,8 +114,8 @@ class VenueLink(asyncio.Protocol):
             self.keys.on_key(f.said(body, f.Key))
         elif kind == f.KEY_ENDED:
             self.keys.on_ended(f.said(body, str))
-        elif kind == f.BROKEN and market.on_fault is not None:
-            market.on_fault()
+        elif kind == f.BROKEN:
+            market.on_broken()
 
 
 class WorkerDoor(StreamDoor):

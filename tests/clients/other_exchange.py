@@ -33,6 +33,7 @@ class OtherExchange:
 
     def __init__(self, *, has_heartbeat: bool = True, leaves: int = 0) -> None:
         self.has_heartbeat, self.leaves = has_heartbeat, leaves
+        self.is_full = False  # the next subscription of a book is one too many, for the moment
         self.queued = 0
         self.url = ""
         self.asked: list[tuple[str, str]] = []  # op and channel, in the order in which they came
@@ -51,6 +52,12 @@ class OtherExchange:
                     return
                 if channel == "heartbeat" and not self.has_heartbeat:
                     no = DoorError(DoorReason.TOO_MANY_SUBSCRIPTIONS).problem()
+                    error = {name: getattr(no, name) for name in no.__struct_fields__}
+                    await say(socket, type="error", id=request["id"], error=error)
+                    continue
+                if channel == "depth" and self.is_full:
+                    self.is_full = False
+                    no = DoorError(DoorReason.TOO_MANY_REQUESTS, retry_after_s=1).problem()
                     error = {name: getattr(no, name) for name in no.__struct_fields__}
                     await say(socket, type="error", id=request["id"], error=error)
                     continue

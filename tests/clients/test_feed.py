@@ -56,6 +56,22 @@ def test_an_exchange_that_goes_down_during_the_login_is_come_back_to() -> None:
     asyncio.run(with_other(story, leaves=1))
 
 
+def test_a_book_that_is_refused_for_a_moment_comes_back() -> None:
+    async def story(exchange: OtherExchange) -> None:
+        async with AsyncClient(exchange.url, "key", patience_s=0.1) as cpx:
+            book = await cpx.watch_book(BOOK)
+            exchange.is_full = True
+            cpx._core.feed._connection.transport.abort()
+            await until(lambda: not exchange.is_full)
+            with pytest.raises(StaleBook):
+                _ = book.bids
+            await until(lambda: not book.problem())
+            assert book.bids[0].cards == 2
+        assert exchange.asked.count(("subscribe", "depth")) == 3
+
+    asyncio.run(with_other(story))
+
+
 def test_without_a_heartbeat_no_book_is_current() -> None:
     async def story(exchange: OtherExchange) -> None:
         async with AsyncClient(exchange.url, "key", staleness_s=0.3) as cpx:

@@ -23,6 +23,7 @@ from exchange.protocol.operations import OPERATIONS
 from exchange.protocol.requests import OrderTerms, OwnOrder
 
 AGAIN_S = 0.5  # until a cancel that found no room is tried again
+ENTRIES_A_PLACE = 32  # of a batch that count as one answer on its way
 FORGET_FROM = 1024  # orders that are remembered before those that have ended are looked for
 _CANCEL = OPERATIONS["cancel_order"]
 _RESTS = frozenset(("ACCEPTED", "WAITING", "PARTLY_FILLED"))
@@ -33,11 +34,13 @@ _LOG = logging.getLogger("cpx.stream")
 class _Pending:
     """A command whose answer is to come."""
 
-    __slots__ = ("call", "payload")
+    __slots__ = ("call", "payload", "weight")
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self.payload = b""
+        is_batch = call.operation.name in batches.BATCHES
+        self.weight = 1 + len(call.args.items) // ENTRIES_A_PLACE if is_batch else 1  # of the answers on their way
 
 
 class OrderEntry:
@@ -60,7 +63,7 @@ class OrderEntry:
         if self._commands is None:
             self._commands = deque()
         self._commands.append(pending)
-        self._outbox.on_their_way += 1
+        self._outbox.on_their_way += pending.weight
         on_done = partial(self._done, pending)
         try:
             if call.operation.name in batches.BATCHES:
@@ -111,8 +114,9 @@ class OrderEntry:
         """What is answered goes out behind the answers to earlier commands."""
         commands, outbox = self._commands, self._outbox
         while commands and commands[0].payload:
-            outbox.on_their_way -= 1
-            outbox.put(commands.popleft().payload)
+            pending = commands.popleft()
+            outbox.on_their_way -= pending.weight
+            outbox.put(pending.payload)
 
     # --- cancel on disconnect ---
 
@@ -126,7 +130,7 @@ class OrderEntry:
                     self._note(entry, item.ack, call.args.participant)
 
     def _note(self, args: OrderTerms, ack: Ack, named: str | None = None) -> None:
-        if ack.status not in _RESTS:
+        if ack.status not in _RESTS or ack.replayed:  # a first answer told again: whoever placed it then ends it
             return
         assert self._session.principal is not None
         who = self._session.principal.participant or args.participant or named or ""

@@ -34,6 +34,7 @@ VERSION = 1
 HEARTBEAT_S = 1
 OPERATIONS_KNOWN = frozenset((*OPERATIONS, *SESSION_OPERATIONS))  # all that is answered here, for `verify_complete`
 Id = int | str
+_COMMANDING = frozenset(each.scope for each in OPERATIONS.values() if each.is_command)
 _NAMES = {JSON: "JSON, in text frames", MSGPACK: "MessagePack, in binary frames"}
 
 
@@ -190,7 +191,7 @@ class Session:
         """Whether a long frame may be read: only a batch may be that long."""
         if self.principal is None or len(frame) > self._limits.batch_bytes:
             return False
-        return fmt == MSGPACK or any(f'"{name}"'.encode() in frame for name in BATCHES)
+        return any((name if fmt == MSGPACK else f'"{name}"').encode() in frame for name in BATCHES)
 
     def _take_frame(self, now_ns: int) -> int:
         """One frame of the connection's budget; 0, or the nanoseconds to wait."""
@@ -295,6 +296,9 @@ class Session:
             principal = self._access.authenticate(asked.key)
         except DoorError as no:
             return self._end(request.id, self._budgets.wrong_key(self.address) or no, s.CLOSE_NOT_LOGGED_IN)
+        if (asked.session is not None or asked.cancel_on_disconnect) and not principal.scopes & _COMMANDING:
+            told = f"a named session and cancel_on_disconnect need one of the scopes {', '.join(sorted(_COMMANDING))}"
+            return self._end(request.id, DoorError(DoorReason.WRONG_SCOPE, told), s.CLOSE_NOT_LOGGED_IN)
         too_many = self._admit(principal)
         if too_many is not None:
             return self._end(request.id, too_many, s.CLOSE_TOO_MANY)
