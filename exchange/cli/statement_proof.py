@@ -101,8 +101,12 @@ def verify_server(venue: Market, participant: str | None) -> Iterator[Checked]:
 def verify_folder(folder: Path) -> Iterator[Checked]:
     """Every statement that was saved as JSON in a folder; neighbours must follow each other."""
     previous: dict[str, str] = {}
+    seen: dict[tuple[str, str], str] = {}
     for found in sorted(_saved(folder), key=lambda each: (each["participant"], each["day"])):
         who, problem = found["participant"], ""
+        if found["hash"] and seen.get((who, found["day"])) == found["hash"]:
+            previous[who] = found["previous_hash"]  # the same day saved twice
+        seen[who, found["day"]] = found["hash"]
         if not found["hash"]:
             problem = "it was saved before its day was over"
         else:

@@ -2,6 +2,7 @@
 
 import asyncio
 from base64 import b64encode
+from urllib.parse import quote
 
 from exchange.engine import queries
 from exchange.gateways import history_view as past
@@ -44,7 +45,8 @@ async def _statement_file(x: Surroundings, args: q.StatementFileOf, who: str, m:
     sheet, answer = await x.read(view.sheet_of, _asked(x, who, args.day, m), x.statement_lines)
     if args.format == "json":
         content = strict_json.encode(answer) + b"\n"
-        return _file(f"statement-{who}-{args.day}.json", "application/json", content)
+        name = quote(who, safe="").replace(".", "%2E").replace("~", "%7E")  # as the names of the other formats
+        return _file(f"statement-{name}-{args.day}.json", "application/json", content)
     async with x.files_at_once:
         return await asyncio.to_thread(_made, x, sheet, args, tax_ppm)
 

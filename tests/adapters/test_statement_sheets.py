@@ -148,6 +148,40 @@ def test_entries_of_a_bank_statement_add_up_in_fen(sheet: Sheet) -> None:
     assert total == fen(sheet.closing_micro) - fen(sheet.opening_micro) and len(entries) == len(sheet.lines)
 
 
+def big_sheet(participant: str, *amounts_micro: int, hash_: str = "0" * 64) -> Sheet:
+    """A day with one deposit of each amount."""
+    lines = tuple(
+        SheetLine(
+            line_id=f"7-{number}", time_ns=5, time="2026-11-24T08:00:00+08:00", kind="deposit", what="paid in",
+            counterparty="outside", amount_micro=amount, reference="wire", obligation_id=0, trade_id="", instrument="",
+            price_micro=0, card_hours_micro=0, load_wh=0, green_wh=0,
+        )
+        for number, amount in enumerate(amounts_micro)
+    )  # fmt: skip
+    closing = (sum(amounts_micro), 0, 0, 0, 0)
+    day = ("venue", "Asia/Shanghai", participant, "2026-11-24", 0, 86_400 * 10**9, True)
+    return Sheet(*day, (0,) * 5, lines, closing, hash_)
+
+
+def test_the_total_of_a_workbook_counts_amounts_that_are_too_long_for_a_number() -> None:
+    load = pytest.importorskip("openpyxl").load_workbook
+    for amounts, total in (((10**15 + 500_000, 2 * 10**6), "1000000002.500000"), ((3 * 10**6, 2 * 10**6), "=SUM(H2:H3)")):
+        book = load(io.BytesIO(make_file(big_sheet("p1", *amounts), "xlsx").content))
+        told = str(book.worksheets[1].cell(row=4, column=8).value)
+        assert told == total or Decimal(told) == Decimal(total)
+
+
+def test_no_two_accounts_of_bank_statements_are_one() -> None:
+    def ids(participant: str) -> list[str]:
+        text = make_file(big_sheet(participant, 10**6, hash_=""), "camt053").content.decode()
+        return re.findall(r"<(?:MsgId|Id)>([^<]+)</", text)
+
+    one, other = ids("p" * 34 + "01"), ids("p" * 34 + "02")
+    assert not set(one) & set(other)
+    assert all(len(each) <= 34 for each in one + other)
+    assert "p" * 34 in ids("p" * 34)
+
+
 @pytest.mark.parametrize(
     ("amount", "rate", "tax"), ((106, 60_000, 6), (-106, 60_000, -6), (53, 60_000, 3), (100, 0, 0), (9, 60_000, 1))
 )

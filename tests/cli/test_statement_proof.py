@@ -42,6 +42,12 @@ def test_a_chain_that_was_kept_is_good_from_its_first_file_on(tmp_path):
     assert problems(tmp_path) == ["", ""]
 
 
+def test_a_day_that_was_saved_twice_is_good_twice(tmp_path):
+    keep(tmp_path, DAYS)
+    (tmp_path / "again.json").write_bytes((tmp_path / f"{DAYS[1]}.json").read_bytes())
+    assert problems(tmp_path) == ["", "", "", ""]
+
+
 def test_a_day_that_is_missing_or_changed_is_named(tmp_path):
     keep(tmp_path, DAYS)
     path = tmp_path / f"{DAYS[1]}.json"

@@ -8,6 +8,7 @@ nothing lost. The exact amount of every entry stands in its AddtlNtryInf, and th
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from hashlib import blake2b
 from xml.etree import ElementTree as ET
 
 from exchange.adapters.exporters.writing import yuan_cell
@@ -18,6 +19,7 @@ NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
 MICRO_PER_FEN = 10_000
 ISSUER = "CPX"
 _NS_PER_S = 1_000_000_000
+MAX_ACCOUNT = 34  # characters of Othr/Id
 
 
 def fen(micro: int) -> int:
@@ -29,7 +31,7 @@ def camt053(sheet: Sheet) -> bytes:
     """The whole document, in UTF-8."""
     root = ET.Element("Document", xmlns=NAMESPACE)
     message = ET.SubElement(root, "BkToCstmrStmt")
-    name = sheet.hash[:30] or f"{sheet.day}-open"
+    name = sheet.hash[:30] or f"{sheet.day}-open-{_short(sheet.participant)}"
     head = ET.SubElement(message, "GrpHdr")
     _text(head, "MsgId", name)
     _text(head, "CreDtTm", _time(sheet.to_ns))
@@ -40,7 +42,7 @@ def camt053(sheet: Sheet) -> bytes:
     _text(span, "FrDtTm", _time(sheet.from_ns))
     _text(span, "ToDtTm", _time(sheet.to_ns))
     account = ET.SubElement(statement, "Acct")
-    _text(account, "Id/Othr/Id", _plain(sheet.participant)[:34])
+    _text(account, "Id/Othr/Id", _account(sheet.participant))
     _text(account, "Ccy", "CNY")
     _text(account, "Ownr/Nm", _plain(sheet.participant))
     _text(account, "Svcr/FinInstnId/Nm", _plain(sheet.venue)[:140])
@@ -54,6 +56,17 @@ def camt053(sheet: Sheet) -> bytes:
     _text(statement, "AddtlStmtInf", f"{exact}; hash {sheet.hash or 'none'}")
     ET.indent(root)
     return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="utf-8") + b"\n"
+
+
+def _short(name: str) -> str:
+    """Eight digits by which names differ."""
+    return blake2b(name.encode(), digest_size=4).hexdigest()
+
+
+def _account(participant: str) -> str:
+    """The participant, or of a name that is too long for the field what fits, with digits of the whole."""
+    told = _plain(participant)
+    return told if len(told) <= MAX_ACCOUNT else f"{told[: MAX_ACCOUNT - 9]}-{_short(participant)}"
 
 
 def _balance(statement: ET.Element, code: str, micro: int, day: str) -> None:

@@ -13,6 +13,7 @@ from exchange.domain.units import MICRO
 from exchange.ports_statements import NotInstalled
 from exchange.projections.sheets import Sheet, SheetLine
 
+EXACT_MICRO = 10**15  # a workbook keeps 15 digits of a number
 PURSES = ("cash", "held", "escrow", "margin", "bond")
 COLUMNS = (
     "line_id,time,kind,what,counterparty,amount,reference,obligation_id,trade_id,reading,fix,instrument,card_hours,price,"
@@ -148,7 +149,9 @@ def _line_sheet(book: Any, sheet: Sheet, language: str) -> None:
         _measures(page, number, line, money)
     end = len(sheet.lines) + 1
     page.write_string(end, 2, label("lines", language), bold)
-    if sheet.lines:
+    if any(abs(line.amount_micro) >= EXACT_MICRO for line in sheet.lines):  # texts, which a formula would leave out
+        _money(page, end, 7, sheet.lines_micro, money)
+    elif sheet.lines:
         page.write_formula(end, 7, f"=SUM(H2:H{end})", money, sheet.lines_micro / MICRO)
 
 
@@ -162,7 +165,7 @@ def _measures(page: Any, number: int, line: SheetLine, money: Any) -> None:
 
 def _money(page: Any, row: int, column: int, micro: int, money: Any) -> None:
     """A number, which a workbook keeps to 15 digits; what is larger is a text with every digit."""
-    if abs(micro) < 10**15:
+    if abs(micro) < EXACT_MICRO:
         page.write_number(row, column, micro / MICRO, money)
     else:
         page.write_string(row, column, yuan_cell(micro))
