@@ -17,6 +17,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 S = TypeVar("S")
 _END = object()
+CANCEL_S = 2.0  # until a call that was interrupted is no longer waited for
 
 
 class Runner:
@@ -28,15 +29,25 @@ class Runner:
         self._lock = threading.Lock()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of a coroutine; a KeyboardInterrupt while waiting cancels it."""
+        """The result of a coroutine; a KeyboardInterrupt while waiting cancels it, and waits until it has ended."""
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("a sync call of the SDK from inside its own loop; use AsyncClient there")
-        future = asyncio.run_coroutine_threadsafe(work, self._started())
+        ended = threading.Event()
+
+        async def tracked() -> T:
+            try:
+                return await work
+            finally:
+                ended.set()
+
+        future = asyncio.run_coroutine_threadsafe(tracked(), self._started())
         try:
             return future.result()
         except BaseException:
-            future.cancel()
+            if not future.done():
+                future.cancel()
+                ended.wait(CANCEL_S)  # who goes on finds nothing of it still running
             raise
 
     @property

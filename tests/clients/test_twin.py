@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncGenerator
 
 import pytest
 from live_market import LiveMarket, instrument
 
 from clients import AsyncBook, AsyncClient, AsyncPlaced, Book, Client, Placed
-from clients.twin import Runner
+from clients.twin import Runner, _iterate
 
 pytestmark = pytest.mark.slow  # processes and threads
 
@@ -89,3 +91,23 @@ def test_the_async_client_is_for_programs_with_a_loop(market: LiveMarket) -> Non
             return [*names, *(account.participant for account in accounts)]
 
     assert asyncio.run(story()) == ["A910B/gansu-qingyang/L10/grid", *["buyer"] * 5]
+
+
+def test_ctrl_c_in_a_sync_iteration_ends_it_in_order() -> None:
+    """What was waited for takes its time to end: only then is the generator closed."""
+    runner, ended = Runner(), []
+
+    async def rows() -> AsyncGenerator[int]:
+        try:
+            yield 1
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.3)
+            ended.append(True)
+
+    timer = threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        for _ in _iterate(runner, rows()):
+            timer.start()
+    assert ended == [True]
+    runner.stop()
