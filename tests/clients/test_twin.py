@@ -105,9 +105,13 @@ def test_ctrl_c_in_a_sync_iteration_ends_it_in_order() -> None:
             await asyncio.sleep(0.3)
             ended.append(True)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it
     timer = threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        for _ in _iterate(runner, rows()):
-            timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            for _ in _iterate(runner, rows()):
+                timer.start()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert ended == [True]
     runner.stop()
