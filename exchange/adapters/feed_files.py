@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from exchange.adapters.journal_file import list_segments, locate
 from exchange.domain.commands import SetVenue
 from exchange.domain.venue import Venue
 from exchange.engine.feed_replay import FeedReplay, Follower, Told, Views
-from exchange.engine.journal import Frame, JournalMissing
+from exchange.engine.journal import Frame
 from exchange.engine.recovery import LogReader, decode_frame
 from exchange.projections.board import Board
 from exchange.projections.calendar import Calendar
@@ -97,15 +96,6 @@ def parse_day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise NoSuchDay(f"{text[:40]!r} is no day: write it as 2026-11-24") from None
-
-
-def open_journal(folder: Path) -> LogReader:
-    """JournalMissing, JournalError."""
-    places = locate(folder)
-    segments = list_segments(places.journal)
-    if not segments:
-        raise JournalMissing(f"there is no journal in {places.journal}: give the folder of a run")
-    return LogReader(segments)
 
 
 def days_of(reader: LogReader, until_seq: int | None = None) -> Days:

@@ -6,7 +6,8 @@ Tells the percent that is done, a line each; ends with 66 where the journal has 
 import sys
 from pathlib import Path
 
-from exchange.adapters.feed_files import NoSuchDay, open_journal, parse_day, write_day
+from exchange.adapters.feed_files import NoSuchDay, parse_day, write_day
+from exchange.adapters.journal_reader import open_journal
 
 NOTHING = 66
 

@@ -48,7 +48,7 @@ def save(
     (a fault of CPX), 73 in use by a running venue (copy the folder), or the file cannot be made, 78 damaged.
     """
     from exchange.adapters import feed_files
-    from exchange.adapters.journal_file import Lock, locate
+    from exchange.adapters.journal_reader import held_journal
     from exchange.cli.verify import progress_bar
     from exchange.engine.journal import JournalError
     from exchange.engine.sequencer import VenueHalted
@@ -57,13 +57,8 @@ def save(
     try:
         feed_files.check_channel(channel)
         of_day = feed_files.parse_day(day)
-        lock = Lock(locate(folder).journal, shared=True)
-        try:
-            reader = feed_files.open_journal(folder)
-            with progress_bar(reader.total_bytes, not as_json) as advance:
-                count = feed_files.write_day(reader, of_day, channel, path, advance=advance)
-        finally:
-            lock.release()
+        with held_journal(folder) as reader, progress_bar(reader.total_bytes, not as_json) as advance:
+            count = feed_files.write_day(reader, of_day, channel, path, advance=advance)
     except feed_files.NoSuchChannel as error:
         fail(str(error), USAGE)
     except feed_files.NoSuchDay as error:
@@ -138,7 +133,8 @@ def _speed(text: str) -> int:
 
 def _ready(folder: Path, speed: int, start: str | None, *, show_progress: bool) -> Playback:
     """What is to be played, at the place where it begins."""
-    from exchange.adapters.feed_files import days_of, open_journal
+    from exchange.adapters.feed_files import days_of
+    from exchange.adapters.journal_reader import open_journal
     from exchange.cli.moments import moment, venue_time
     from exchange.cli.verify import progress_bar
     from exchange.replay.playback import Playback, is_open_for_trading

@@ -96,32 +96,24 @@ def _write(projections: Projections, target: Path, wanted: list[MarketDay]) -> N
 
 def _replay(folder: Path, *, is_quiet: bool) -> Projections:
     """The read models of every command of a journal; each way to fail is an exit code and a line."""
-    from exchange.adapters.journal_file import Lock, list_segments, locate
+    from exchange.adapters.journal_reader import held_journal
     from exchange.domain.venue import Venue
-    from exchange.engine.journal import JournalError, JournalMissing
-    from exchange.engine.recovery import LogReader, decode_frame
+    from exchange.engine.journal import JournalError
+    from exchange.engine.recovery import decode_frame
     from exchange.engine.sequencer import Machine, VenueHalted
     from exchange.projections import Projections
 
     if not folder.is_dir():
         fail(f"there is no folder {folder}: `./cpx demo --out {folder}` makes a run to report on", NO_INPUT)
-    venue, projections, places = Venue(), Projections(), locate(folder)
+    venue, projections = Venue(), Projections()
     machine = Machine(venue)
     try:
-        lock = Lock(places.journal, shared=True)
-        try:
-            segments = list_segments(places.journal)
-            if not segments:
-                raise JournalMissing(f"there is no journal in {places.journal}: give the folder of a run")
-            reader = LogReader(segments)
-            with _progress("replaying", reader.total_bytes, is_quiet=is_quiet) as advance:
-                for frame in reader.frames():
-                    for logged in decode_frame(frame):
-                        events = machine.apply(logged.record, logged.command)
-                        projections.on_command(logged.seq, venue.now_ns, logged.command, events)
-                    advance(frame.length)
-        finally:
-            lock.release()
+        with held_journal(folder) as reader, _progress("replaying", reader.total_bytes, is_quiet=is_quiet) as advance:
+            for frame in reader.frames():
+                for logged in decode_frame(frame):
+                    events = machine.apply(logged.record, logged.command)
+                    projections.on_command(logged.seq, venue.now_ns, logged.command, events)
+                advance(frame.length)
     except (JournalError, VenueHalted) as error:
         fail(str(error), error.exit_code)
     except OSError as error:

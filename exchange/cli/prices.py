@@ -92,34 +92,25 @@ def _replay(
     folder: Path, is_enough: Callable[[FixProof], bool], *, show_progress: bool
 ) -> tuple[FixProof, Venue, int]:
     """Every command of a journal on an empty venue, up to where it is enough; each failure is an exit code and a line."""
-    from exchange.adapters.journal_file import Lock, list_segments, locate
+    from exchange.adapters.journal_reader import held_journal
     from exchange.domain.venue import Venue
     from exchange.engine.fix_proof import FixProof
-    from exchange.engine.journal import JournalError, JournalMissing
-    from exchange.engine.recovery import LogReader, decode_frame
+    from exchange.engine.journal import JournalError
+    from exchange.engine.recovery import decode_frame
     from exchange.engine.sequencer import Machine, VenueHalted
 
     venue = Venue()
     proof, machine = FixProof(venue), Machine(venue)
-    places = locate(folder)
     try:
-        lock = Lock(places.journal, shared=True)
-        try:
-            segments = list_segments(places.journal)
-            if not segments:
-                raise JournalMissing(f"there is no journal in {places.journal}: give the folder of a run")
-            reader = LogReader(segments)
-            with progress_bar(reader.total_bytes, show_progress) as advance:
-                for frame in reader.frames():
-                    for logged in decode_frame(frame):
-                        is_stop = proof.before(logged.seq, logged.command)
-                        events = machine.apply(logged.record, logged.command)
-                        proof.after(logged.seq, venue.now_ns, logged.command, events, is_stop)
-                        if is_enough(proof):
-                            return proof, venue, machine.seq
-                    advance(frame.length)
-        finally:
-            lock.release()
+        with held_journal(folder) as reader, progress_bar(reader.total_bytes, show_progress) as advance:
+            for frame in reader.frames():
+                for logged in decode_frame(frame):
+                    is_stop = proof.before(logged.seq, logged.command)
+                    events = machine.apply(logged.record, logged.command)
+                    proof.after(logged.seq, venue.now_ns, logged.command, events, is_stop)
+                    if is_enough(proof):
+                        return proof, venue, machine.seq
+                advance(frame.length)
     except (JournalError, VenueHalted) as error:
         _fail(error.exit_code, str(error))
     except OSError as error:

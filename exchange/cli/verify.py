@@ -86,10 +86,10 @@ def verify(
 
 def run(verdict: Verdict, folder: Path, engine: Engine | None, *, show_progress: bool) -> None:
     """Fills in the verdict; every way to fail is an exit code and a sentence, never a traceback."""
-    from exchange.adapters.journal_file import Lock, list_segments, list_snapshots, locate
+    from exchange.adapters.journal_file import list_snapshots, locate
+    from exchange.adapters.journal_reader import held_journal
     from exchange.domain.venue import Venue
-    from exchange.engine.journal import JournalError, JournalMissing
-    from exchange.engine.recovery import LogReader
+    from exchange.engine.journal import JournalError
     from exchange.engine.sequencer import Machine, VenueHalted
     from matching_core import IMPLEMENTATION
 
@@ -98,12 +98,7 @@ def run(verdict: Verdict, folder: Path, engine: Engine | None, *, show_progress:
     verdict.engine = IMPLEMENTATION
     places = locate(folder)
     try:
-        lock = Lock(places.journal, shared=True)
-        try:
-            segments = list_segments(places.journal)
-            if not segments:
-                raise JournalMissing(f"there is no journal in {places.journal}: give the folder of a run")
-            reader = LogReader(segments)
+        with held_journal(folder) as reader:
             verdict.segments = len(reader.headers)
             machine = Machine(Venue())
             checkpoints = load_checkpoints(
@@ -112,8 +107,6 @@ def run(verdict: Verdict, folder: Path, engine: Engine | None, *, show_progress:
             with progress_bar(reader.total_bytes, show_progress) as advance:
                 replay(verdict, reader, machine, checkpoints, advance)
             compare_summary(verdict, places.run / "summary.json")
-        finally:
-            lock.release()
     except (JournalError, VenueHalted) as error:
         # Worse than any difference found so far: the replay did not get to its end.
         verdict.notes.append(str(error))

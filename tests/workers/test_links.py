@@ -233,3 +233,20 @@ def test_a_venue_whose_market_data_has_stopped_ends_the_sockets() -> None:
         return ended
 
     assert asyncio.run(run()) == ["all"]
+
+
+def test_a_gate_makes_a_worker_ask_anew_what_a_pattern_stands_for() -> None:
+    async def run() -> None:
+        market = MirrorMarket(HELLO, lambda data: None)
+        with pytest.raises(NotYet):
+            market.expand("depth", "F/*")
+        market.on_names(f.Names(1, ["F/1", "F/2"]))
+        with pytest.raises(NotYet):
+            market.feed("depth", "F/1")
+        market.on_opened(f.Opened(2, "depth", "F/1", 0, True, packed("depth", depth({}, {}), 0), []))
+        assert market.expand("depth", "F/*") == ("F/1", "F/2")
+        market.on_ended(2)
+        with pytest.raises(NotYet):
+            market.expand("depth", "F/*")
+
+    asyncio.run(run())

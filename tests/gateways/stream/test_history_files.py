@@ -20,10 +20,10 @@ from exchange.adapters.feed_files import (
     NoSuchChannel,
     NoSuchDay,
     check_channel,
-    open_journal,
     parse_day,
     write_day,
 )
+from exchange.adapters.journal_reader import open_journal
 from exchange.domain import commands as c
 from exchange.protocol.stream import RECORDED
 

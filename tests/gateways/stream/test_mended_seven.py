@@ -202,3 +202,86 @@ def test_a_worker_serves_nothing_after_a_fault_in_market_data(tmp_path: Path) ->
         for name in (book, f"{book.rpartition('/')[0]}/*"):
             assert again.ask("subscribe", channel="depth", instrument=name)["error"]["reason"] == "BEHIND", json.dumps(name)
         again.close()
+
+
+# --- the window of open periods ---
+
+
+def family_of(live: Live) -> str:
+    return live.instruments(1)[0].rpartition("/")[0]
+
+
+def followed(live: Live) -> int:
+    """Status subscriptions of all sockets."""
+
+    def there() -> int:
+        topics = (topic for one in live.door._connections.values() for topic in one.session.topics)
+        return sum(topic.channel == "status" for topic in topics)
+
+    return int(live.do(there))
+
+
+def advance(live: Live, seconds: int) -> None:
+    now_ns = live.do(lambda: live.exchange.handle.venue.now_ns)
+    live.submit(c.AdvanceTime(now_ns + seconds * 10**9))
+
+
+def test_nothing_opens_again_where_a_pattern_of_status_is_the_first_thing_followed(tmp_path: Path) -> None:
+    with live_market(tmp_path / "cpx", subscriptions=2000) as live:
+        client = Client(live)
+        client.ask("subscribe", channel="status", instrument=f"{family_of(live)}/*")
+        before = followed(live)
+        advance(live, 1)
+        client.ask("ping")
+        assert followed(live) == before > 0
+        assert not [each for each in client.told if each["type"] == "error"]
+        client.close()
+
+
+@pytest.mark.parametrize("hours", [50, 5 + 168])
+def test_a_clock_that_jumps_leaves_a_pattern_with_what_is_open(tmp_path: Path, hours: int) -> None:
+    with live_market(tmp_path / "cpx", subscriptions=2000) as live:
+        client, family = Client(live), family_of(live)
+        client.ask("subscribe", channel="instruments")
+        client.ask("subscribe", channel="status", instrument=f"{family}/*")
+        advance(live, hours * 3600)
+        client.ask("ping")
+        expected = live.do(lambda: len(live.exchange.market_data.expand("status", f"{family}/*")))
+        deadline = time.monotonic() + PATIENCE_S
+        while followed(live) != expected:
+            assert time.monotonic() < deadline, (followed(live), expected)
+            time.sleep(0.05)
+            client.ask("ping")
+        assert not [each for each in client.told if each["type"] == "error"]
+        client.close()
+
+
+# --- answers on their way ---
+
+
+def test_a_batch_counts_on_its_way_by_its_entries(live: Live) -> None:
+    """By their number, so that a client who does not read cannot have 256 times 512 answers made."""
+    trader = Trader(live, live.operator_key)
+
+    def on_their_way() -> int:
+        return sum(one.outbox.on_their_way for one in live.door._connections.values())
+
+    def there() -> tuple[int, int]:
+        (one,) = [each for each in live.door._connections.values() if each.session.principal and not each.session.topics]
+        sent: list[Any] = []
+        for items in (512, 1):
+            before = one.outbox.on_their_way
+            frame = {"op": "cancel_orders", "id": 90, "args": {"participant": "nobody", "items": [
+                {"client_order_id": f"none-{number}"} for number in range(items)
+            ]}}  # fmt: skip
+            action = one.session.take(JSON, msgspec.json.encode(frame), time.monotonic_ns())
+            one.entry.call(action)
+            sent.append(one.outbox.on_their_way - before)
+        return sent[0], sent[1]
+
+    assert live.do(there) == (17, 1)
+    deadline = time.monotonic() + PATIENCE_S
+    while live.do(on_their_way):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    trader.close()

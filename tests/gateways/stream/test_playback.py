@@ -22,7 +22,8 @@ from websockets.sync.client import connect
 
 from clients import Client
 from clients.errors import NotSupported
-from exchange.adapters.feed_files import open_journal, parse_day, write_day
+from exchange.adapters.feed_files import parse_day, write_day
+from exchange.adapters.journal_reader import open_journal
 from exchange.domain.instrument import split_book
 from exchange.replay.playback import Pacer, Playback, is_open_for_trading
 
